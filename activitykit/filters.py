@@ -1,0 +1,421 @@
+"""`Filter`: one selection of activities, for the service, a raw activity and a frame alike.
+
+What the service can filter is sent (`Filter.params`), and never narrower than what is wanted; the
+exact cut is made here (`Filter.matches` for a raw activity, `Filter.select` for a frame), by one
+list of criteria. So the same filter gives the same rows wherever they come from.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from activitykit.schema import CORE, RESULT_CODES, STATES, note, parse_time, require
+
+Moment = str | date | datetime | pd.Timestamp
+TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
+OneOrMore = str | Sequence[str]
+
+_SPAN = re.compile(r"(\d+)\s*([smhdw])", re.ASCII)
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+# characters that the query language may read as its own, so they never stand in what is sent
+_QUERY_SYNTAX = re.compile(r"[()*%_\\]")
+_MAX_NAME, _MAX_ID = 256, 64
+_SEARCHED: Final = (
+    "type", "uuid", "tenant.name", "resource.name", "policy.name", "startedByUser",
+    "context.title", "result.error.code", "result.error.reason", "result.error.debug.msg",
+    "result.error.context.cause_str", "result.error.context.effect_str",
+)  # fmt: skip
+_CORE_NAMES: Final = frozenset(column.name for column in CORE)
+
+
+def to_timestamp(moment: Moment, *, now: datetime | None = None) -> pd.Timestamp:
+    """Read a moment: a datetime, a date, ISO text, or a span such as "7d" that lies back from now.
+
+    Parameters
+    ----------
+    moment
+        Without a zone it is UTC. Spans count in ``s``, ``m``, ``h``, ``d`` (24 hours) and ``w``.
+    now
+        What spans count back from; the clock by default.
+
+    Returns
+    -------
+    pandas.Timestamp
+        In UTC, exact to the nanosecond.
+
+    Raises
+    ------
+    ValueError
+        When the text is no time, has more than nine fractional digits, or lies outside 1677-2262.
+
+    Examples
+    --------
+    >>> to_timestamp("2026-01-31T23:59:59.123456789")
+    Timestamp('2026-01-31 23:59:59.123456789+0000', tz='UTC')
+    """
+    span = _SPAN.fullmatch(moment.strip()) if isinstance(moment, str) else None
+    try:
+        if span:
+            # pandas takes a lower-case "w" for weeks and the others as written
+            length = (
+                pd.Timedelta(int(span[1]), "D") * 7 if span[2] == "w" else pd.Timedelta(span[0])
+            )
+            stamp = pd.Timestamp(now or datetime.now(UTC)) - length
+        elif isinstance(moment, str) and not re.match(r"\d{4}-\d\d-\d\d", moment.strip()):
+            raise ValueError("not in ISO form")
+        elif isinstance(moment, str) and re.search(r"\.\d{10}", moment):
+            raise ValueError("more than nine fractional digits")
+        else:
+            stamp = pd.Timestamp(moment)
+        utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+        return utc.as_unit("ns")
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"cannot read {moment!r} as a time ({error}); use ISO text such as"
+            ' "2026-01-31T22:00:00Z", a datetime, or a span such as "7d" or "36h"'
+        ) from error
+
+
+_Test = Callable[[Any], bool]
+# one condition: met when any of these paths holds a value that passes its test
+_Criterion = tuple[tuple[str, _Test], ...]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Filter:
+    """A selection of activities. Conditions on different fields must all hold; values of one field
+    are alternatives.
+
+    Attributes
+    ----------
+    since, until
+        Half-open interval [since, until) on the time field ``on``, exact to the nanosecond. Spans
+        such as "7d" count back from the moment the filter is made. Text without a zone is UTC.
+        Activities without a readable time do not match.
+    on
+        ``createdAt``, ``startedAt``, ``updatedAt`` or ``completedAt``.
+    state, result, type, policy_type, resource_type, tag
+        Exact values.
+    tenant
+        Name, numeric id, UUID, or a locator such as "/1/66/" that stands for its whole sub-tree.
+    resource, policy
+        A GUID is an id, anything else a name; ``*`` in a name stands for any text.
+    started_by
+        Login; ``*`` stands for any text.
+    text
+        Found anywhere in type, names, title or error texts, without regard to case.
+    id, task, workflow, parent
+        Numeric ids of activities, tasks, workflows and parent activities.
+    uuid
+        UUIDs of activities.
+    sustainable
+        Whether the activity survives the loss of its executor.
+    allow_deleted
+        Ask the service for deleted activities as well; says nothing about the rows of a frame.
+
+    GUIDs are found as given, in lower and in upper case, because producers differ.
+
+    Examples
+    --------
+    >>> where = Filter(since="2026-01-01", result=["error", "warning"])
+    >>> where
+    ak.Filter(since='2026-01-01T00:00:00Z', result=['error', 'warning'])
+    >>> where.params()
+    [('resultCode', 'error'), ('resultCode', 'warning'), ('createdAt', 'gt(2025-12-31T23:59:59.999999999Z)')]
+    """  # noqa: D205 - the summary needs the second line
+
+    since: Moment | None = None
+    until: Moment | None = None
+    on: TimeField = "createdAt"
+    state: OneOrMore = ()
+    result: OneOrMore = ()
+    type: OneOrMore = ()
+    tenant: OneOrMore = ()
+    resource: OneOrMore = ()
+    policy: OneOrMore = ()
+    policy_type: OneOrMore = ()
+    resource_type: OneOrMore = ()
+    started_by: OneOrMore = ()
+    text: str = ""
+    id: int | Sequence[int] = ()
+    uuid: OneOrMore = ()
+    task: int | Sequence[int] = ()
+    workflow: int | Sequence[int] = ()
+    parent: int | Sequence[int] = ()
+    tag: OneOrMore = ()
+    sustainable: bool | None = None
+    allow_deleted: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.on not in get_args(TimeField):
+            raise ValueError(f"on={self.on!r}; choose one of {', '.join(get_args(TimeField))}")
+        for name in ("since", "until"):
+            moment = getattr(self, name)
+            if moment is not None:
+                object.__setattr__(self, name, to_timestamp(moment))
+        for name, of in _LISTS.items():
+            object.__setattr__(self, name, _as_tuple(name, getattr(self, name), of))
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={_literal(getattr(self, field.name))}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        )
+        return f"ak.Filter({', '.join(shown)})"
+
+    def params(self) -> list[tuple[str, str]]:
+        """Give the query parameters of the service that narrow the answer as far as is safe.
+
+        The answer may hold more than is wanted, never less: `matches` or `select` makes the cut.
+        """
+        return [*self._value_params(), *self._time_params()]
+
+    def _value_params(self) -> Iterator[tuple[str, str]]:
+        yield from _exact("state", self.state, known=STATES)
+        yield from _exact("resultCode", self.result, known=RESULT_CODES)
+        yield from _exact("type", self.type)
+        yield from _id_or_name("resource", self.resource)
+        yield from _id_or_name("policy", self.policy)
+        yield from _exact("policyType", self.policy_type)
+        yield from _exact("resourceType", self.resource_type)
+        yield from _named("startedBy", self.started_by)
+        yield from _exact("uuid", self.uuid)
+        yield from _exact("tag", self.tag)
+        for param, field in _INTEGERS.items():
+            yield from ((param, str(value)) for value in getattr(self, field))
+        for flag in ("sustainable", "allow_deleted"):
+            if getattr(self, flag) is not None:
+                yield flag, str(getattr(self, flag)).lower()
+
+    def _time_params(self) -> Iterator[tuple[str, str]]:
+        # `gt` is the one documented comparison; a nanosecond earlier it means "from since on"
+        if isinstance(self.since, pd.Timestamp):
+            yield self.on, f"gt({format_time(self.since - pd.Timedelta(1, 'ns'), digits=9)})"
+        if isinstance(self.until, pd.Timestamp):
+            yield self.on, f"lt({format_time(self.until, digits=9)})"
+
+    def matches(self, item: Mapping[str, Any]) -> bool:
+        """Tell whether a raw activity belongs to the selection."""
+        return self._in_time(item.get(self.on)) and all(
+            any(test(_value_at(item, path)) for path, test in criterion)
+            for criterion in self._criteria()
+        )
+
+    def _in_time(self, text: object) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        moment = parse_time(text)
+        return moment is not None and (
+            (not isinstance(self.since, pd.Timestamp) or moment >= self.since.value)
+            and (not isinstance(self.until, pd.Timestamp) or moment < self.until.value)
+        )
+
+    def mask(self, df: pd.DataFrame) -> "pd.Series[bool]":
+        """Tell for each row of a frame whether it belongs to the selection.
+
+        Raises
+        ------
+        SchemaError
+            When the frame lacks a core column that a condition needs.
+        """
+        criteria = list(self._criteria())
+        timed = [self.on] if self.since is not None or self.until is not None else []
+        needed = {path for criterion in criteria for path, _ in criterion} & _CORE_NAMES
+        require(df.columns, [*timed, *sorted(needed)], "the filter")
+        keep = np.ones(len(df), dtype=bool)
+        if self.since is not None:
+            keep &= (df[self.on] >= self.since).to_numpy()
+        if self.until is not None:
+            keep &= (df[self.on] < self.until).to_numpy()
+        as_json = frozenset(note(df, "json_columns", ()))
+        for criterion in criteria:
+            hit = np.zeros(len(df), dtype=bool)
+            for path, test in criterion:
+                if path in df.columns:
+                    hit |= _passing(df[path], test, as_json=path in as_json)
+                else:
+                    hit |= test(None)
+            keep &= hit
+        return pd.Series(keep, index=df.index)
+
+    def select(self, df: pd.DataFrame) -> pd.DataFrame:
+        """Return the matching rows of a frame, in their order, as a new frame.
+
+        Raises
+        ------
+        SchemaError
+            When the frame lacks a core column that a condition needs.
+        """
+        return df[self.mask(df)]
+
+    def _criteria(self) -> Iterator[_Criterion]:
+        for path, field in _EXACT_PATHS.items():
+            if wanted := getattr(self, field):
+                yield ((path, _equals_any(wanted)),)
+        for what, wanted in (("resource", self.resource), ("policy", self.policy)):
+            if wanted:
+                guids, names = _guids_and_names(wanted)
+                yield (f"{what}.id", _equals_any(guids)), (f"{what}.name", _like_any(names))
+        if self.tenant:
+            yield tuple((path, _equals_any(self.tenant)) for path in _TENANT_PATHS) + (
+                ("tenant.locator", _below_any(self.tenant)),
+            )
+        if self.started_by:
+            yield (("startedByUser", _like_any(self.started_by)),)
+        if self.sustainable is not None:
+            # the service leaves the field out when it is false
+            yield (("sustainable", lambda value: (value is True) == self.sustainable),)
+        if self.text:
+            yield tuple((path, _contains(self.text)) for path in _SEARCHED)
+
+
+_EXACT_PATHS: Final = {
+    "state": "state", "result.code": "result", "type": "type", "policy.type": "policy_type",
+    "resource.type": "resource_type", "uuid": "uuid", "tags": "tag", "id": "id", "taskId": "task",
+    "workflowId": "workflow", "parentActivityId": "parent",
+}  # fmt: skip
+_TENANT_PATHS: Final = ("tenant.id", "tenant.uuid", "tenant.name")
+_INTEGERS: Final = {
+    "id": "id", "taskId": "task", "workflowId": "workflow", "parentActivityId": "parent",
+}  # fmt: skip
+_LISTS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(_INTEGERS.values(), int),
+    **dict.fromkeys(
+        ("state", "result", "type", "tenant", "resource", "policy", "policy_type",
+         "resource_type", "started_by", "uuid", "tag"), str,
+    ),
+}  # fmt: skip
+
+
+def _as_tuple(name: str, value: Any, of: type) -> tuple[Any, ...]:  # noqa: ANN401 - checks what it is
+    values = (value,) if isinstance(value, of) else value
+    if not isinstance(values, Sequence) or any(
+        not isinstance(one, of) or isinstance(one, bool) for one in values
+    ):
+        kind = "a whole number" if of is int else "text"
+        raise ValueError(f"{name}={value!r}; give {kind} or a list of them")
+    return tuple(values)
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return repr(format_time(value))
+    if isinstance(value, tuple):
+        return repr(value[0]) if len(value) == 1 else repr(list(value))
+    return repr(value)
+
+
+def format_time(moment: pd.Timestamp, digits: int | None = None) -> str:
+    """Write a time in UTC as the service does, by default without trailing zeros of the fraction.
+
+    Examples
+    --------
+    >>> format_time(pd.Timestamp("2026-01-31T22:00:00.5", tz="UTC"))
+    '2026-01-31T22:00:00.5Z'
+    """
+    fraction = f"{moment.value % 1_000_000_000:09d}"
+    fraction = fraction.rstrip("0") if digits is None else fraction[:digits]
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' if fraction else ''}{fraction}Z"
+
+
+def _spellings(values: Sequence[Any]) -> list[Any]:
+    """Add the lower- and upper-case forms of GUIDs, which producers spell as they like."""
+    forms = (
+        (value, value.lower(), value.upper())
+        if isinstance(value, str) and _GUID.fullmatch(value)
+        else (value,)
+        for value in values
+    )
+    return list(dict.fromkeys(form for group in forms for form in group))
+
+
+def _guids_and_names(values: OneOrMore) -> tuple[list[str], list[str]]:
+    guids = [value for value in values if _GUID.fullmatch(value)]
+    return guids, [value for value in values if not _GUID.fullmatch(value)]
+
+
+def _exact(
+    param: str, values: OneOrMore, *, known: Sequence[str] = (), longest: int = _MAX_ID
+) -> list[tuple[str, str]]:
+    """Send alternatives as they are, or nothing when the service might misread one of them."""
+    forms = _spellings(values)
+    if all(_is_plain(form, longest) and (not known or form in known) for form in forms):
+        return [(param, form) for form in forms]
+    return []
+
+
+def _is_plain(value: str, longest: int) -> bool:
+    return 0 < len(value) <= longest and not _QUERY_SYNTAX.search(value)
+
+
+def _named(param: str, values: OneOrMore) -> list[tuple[str, str]]:
+    """Send names as they are; a single one with wildcards or brackets by its longest plain part."""
+    sent = _exact(param, values, longest=_MAX_NAME)
+    if sent or len(values) != 1:
+        return sent
+    longest = max(_QUERY_SYNTAX.split(values[0]), key=len)
+    return [(param, f"like({longest})")] if _is_plain(longest, _MAX_NAME) else []
+
+
+def _id_or_name(what: str, values: OneOrMore) -> list[tuple[str, str]]:
+    guids, names = _guids_and_names(values)
+    if guids and names:
+        return []  # the service joins different fields by "and", never by "or"
+    return _exact(f"{what}Id", guids) if guids else _named(f"{what}Name", names)
+
+
+def _value_at(item: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON value
+    value: Any = item
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _passing(values: "pd.Series[Any]", test: _Test, *, as_json: bool) -> "np.ndarray[Any, Any]":
+    """Test each distinct value once and map the answers back to the rows."""
+    codes, distinct = pd.factorize(values, use_na_sentinel=True)
+    read = json.loads if as_json else _plain
+    answers = [test(read(value)) for value in distinct]
+    return np.array([*answers, test(None)], dtype=bool)[codes]
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any type
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _equals_any(wanted: Sequence[Any]) -> _Test:
+    forms = frozenset(_spellings(wanted))
+
+    def test(value: Any) -> bool:  # noqa: ANN401
+        if isinstance(value, list):
+            return any(test(one) for one in value)
+        return isinstance(value, str | int) and not isinstance(value, bool) and value in forms
+
+    return test
+
+
+def _like_any(wanted: Sequence[str]) -> _Test:
+    patterns = [
+        re.compile(".*".join(map(re.escape, form.split("*"))), re.DOTALL)
+        for form in _spellings(wanted)
+    ]
+    return lambda value: isinstance(value, str) and any(p.fullmatch(value) for p in patterns)
+
+
+def _below_any(wanted: Sequence[str]) -> _Test:
+    roots = tuple(
+        value if value.endswith("/") else f"{value}/" for value in wanted if value.startswith("/")
+    )
+    return lambda value: isinstance(value, str) and f"{value.rstrip('/')}/".startswith(roots)
+
+
+def _contains(text: str) -> _Test:
+    needle = text.casefold()
+    return lambda value: isinstance(value, str) and needle in value.casefold()
