@@ -1,0 +1,136 @@
+"""The furniture of every figure: transparent axes, grey ink, readable time and duration scales."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from activitykit.errors import ConfigError
+from activitykit.wording import duration_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK: Final = "#797979"
+"""Text and axes: about 4.3 : 1 against white and against JupyterLab's dark background."""
+
+_ROW, _WIDTH = 0.34, 8.0  # inches
+BAR = 0.84  # of the bucket that a bar fills
+_TICKS: Final = (
+    0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 86_400, 3 * 86_400,
+    7 * 86_400, 30 * 86_400, 90 * 86_400,
+)  # fmt: skip
+
+
+def axes(ax: "Axes | None", *, rows: float | None = None, height: float = 2.4) -> "Axes":
+    if ax is None:
+        ax = _new_axes(height if rows is None else max(rows, 1) * _ROW + 1.0)
+    ax.patch.set_alpha(0)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(INK)
+    ax.tick_params(colors=INK, labelsize=9)
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set_color(INK)
+        label.set_fontsize(9)
+    ax.grid(axis="x" if rows is not None else "y", color=INK, alpha=0.25, lw=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def _new_axes(height: float) -> "Axes":
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ConfigError("figures need matplotlib: pip install 'activitykit[report]'") from error
+    figure, ax = plt.subplots(figsize=(_WIDTH, height), layout="constrained")
+    figure.patch.set_alpha(0)
+    return ax
+
+
+def say(ax: "Axes", text: str) -> "Axes":
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, color=INK, ha="center", va="center", transform=ax.transAxes)
+    return ax
+
+
+def name_rows(
+    ax: "Axes", labels: Sequence[str], texts: Sequence[str], *, room: float = 0.6
+) -> None:
+    # names may hold dollar signs, which are no formulas
+    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.set_ylim(len(labels) - 1 + room, -room)
+    for y, text in enumerate(texts):
+        ax.annotate(text, (1, y), (12, 0), ax.get_yaxis_transform(), "offset points", color=INK,
+                    va="center", fontsize=9, annotation_clip=False)  # fmt: skip
+
+
+def bucket_axis(
+    ax: "Axes", buckets: "pd.Series[Any]", what: str = "Start of the run"
+) -> "tuple[Any, float]":
+    """Set up a time axis in the zone of the buckets; give their starts and width in days."""
+    mdates: Any = import_module("matplotlib.dates")  # its functions carry no types
+    zone = buckets.dt.tz
+    start = mdates.date2num(buckets.dt.tz_convert("UTC").dt.tz_localize(None))
+    step = pd.Timedelta(buckets.diff().median() if len(buckets) > 1 else "1D")
+    width = step / pd.Timedelta(1, "D")
+    if width >= 1 and len(buckets) <= 16:
+        # few days: name each below its own middle
+        names = [f"{day.day_name()[:3]}\n{day.day} {day.month_name()[:3]}" for day in buckets]
+        ax.set_xticks(start + width * BAR / 2, names)
+    else:
+        locator = mdates.AutoDateLocator(tz=zone, minticks=3, maxticks=9)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz=zone))
+        ax.xaxis.get_offset_text().set_color(INK)
+    ax.set_xlim(start[0], start[-1] + width)
+    ax.set_xlabel(f"{what}, per {_step_text(step)} ({zone})")
+    return start, width
+
+
+def _step_text(step: pd.Timedelta) -> str:
+    hours = round(step.total_seconds() / 3_600)
+    named = {1: "hour", 24: "day", 168: "week"}
+    return named.get(hours) or (
+        "month" if 660 < hours < 750 else duration_text(step.total_seconds())
+    )
+
+
+def duration_axis(ax: "Axes", values: pd.DataFrame) -> None:
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    low = max(float(values.min().min()), 0.001) / 1.4
+    high = max(float(values.max().max()), 0.001) * 1.4
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    while len(ticks) > 9:
+        ticks = ticks[::2]
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(FixedLocator(ticks or [low * 1.4]))
+    ax.xaxis.set_major_formatter(
+        FixedFormatter([duration_text(tick) for tick in ticks or [low * 1.4]])
+    )
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def percent_scale(axis: Any, set_limits: Any, highest: float) -> None:  # noqa: ANN401 - either axis
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(1, decimals=0 if highest > 0.06 else 1))
+    set_limits(0, min(max(highest * 1.08, 0.01), 1.02))
+
+
+def count_scale(axis: Any) -> None:  # noqa: ANN401 - either axis
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+    axis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def legend(ax: "Axes", keys: "Sequence[Any] | None" = None) -> None:
+    handles = keys if keys is not None else ax.get_legend_handles_labels()[0]
+    ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles),
+              frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.5)  # fmt: skip
