@@ -5,7 +5,7 @@ brought in when it is first used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from activitykit.errors import (
     ActivityKitError,
@@ -28,7 +28,7 @@ from activitykit.load import load
 from activitykit.schema import columns
 
 if TYPE_CHECKING:
-    from activitykit import demo
+    from activitykit import demo, plots
     from activitykit.client import Client
     from activitykit.explorer import explore
     from activitykit.report import render_report, write_report
@@ -69,7 +69,7 @@ _HOME: Final = {
     "trend": "stats",
 }
 
-__all__ = [  # noqa: RUF022 - sorted as people sort, pinned by a test
+__all__ = [
     "ActivityKitError",
     "ApiError",
     "ArchiveError",
@@ -96,6 +96,7 @@ __all__ = [  # noqa: RUF022 - sorted as people sort, pinned by a test
     "last_good",
     "load",
     "overdue",
+    "plots",
     "quality",
     "read_snapshot",
     "render_report",
@@ -108,13 +109,13 @@ __all__ = [  # noqa: RUF022 - sorted as people sort, pinned by a test
 
 if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name == "__version__":
             from importlib.metadata import version
 
             return version("activitykit")
-        if name == "demo":
-            return import_module("activitykit.demo")
+        if name in ("demo", "plots"):
+            return import_module(f"activitykit.{name}")
         if name not in _HOME:
             raise AttributeError(f"module 'activitykit' has no attribute {name!r}")
         value = getattr(import_module(f"activitykit.{_HOME[name]}"), name)

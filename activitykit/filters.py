@@ -22,6 +22,14 @@ TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
 OneOrMore = str | Sequence[str]
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])", re.ASCII)
+_UNIT: Final = {
+    "s": pd.Timedelta(1, "s"),
+    "m": pd.Timedelta(1, "min"),
+    "h": pd.Timedelta(1, "h"),
+    "d": pd.Timedelta(1, "D"),
+    "w": pd.Timedelta(7, "D"),
+}
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:]+(\.\d{1,9})?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 # characters that the query language may read as its own, so they never stand in what is sent
 _QUERY_SYNTAX = re.compile(r"[()*%_\\]")
@@ -32,6 +40,12 @@ _SEARCHED: Final = (
     "result.error.context.cause_str", "result.error.context.effect_str",
 )  # fmt: skip
 _CORE_NAMES: Final = frozenset(column.name for column in CORE)
+
+UNFINISHED: Final = {"queued": ("enqueued", "assigned"), "running": ("started", "paused")}
+"""What `Filter.result` calls activities without a result code, and the states that it means."""
+
+NO_RESULT: Final = "none"
+"""What `Filter.result` calls those without a result code that neither wait nor run."""
 
 
 def to_timestamp(moment: Moment, *, now: datetime | None = None) -> pd.Timestamp:
@@ -59,32 +73,32 @@ def to_timestamp(moment: Moment, *, now: datetime | None = None) -> pd.Timestamp
     >>> to_timestamp("2026-01-31T23:59:59.123456789")
     Timestamp('2026-01-31 23:59:59.123456789+0000', tz='UTC')
     """
-    span = _SPAN.fullmatch(moment.strip()) if isinstance(moment, str) else None
     try:
-        if span:
-            # pandas takes a lower-case "w" for weeks and the others as written
-            length = (
-                pd.Timedelta(int(span[1]), "D") * 7 if span[2] == "w" else pd.Timedelta(span[0])
-            )
-            stamp = pd.Timestamp(now or datetime.now(UTC)) - length
-        elif isinstance(moment, str) and not re.match(r"\d{4}-\d\d-\d\d", moment.strip()):
-            raise ValueError("not in ISO form")
-        elif isinstance(moment, str) and re.search(r"\.\d{10}", moment):
-            raise ValueError("more than nine fractional digits")
-        else:
-            stamp = pd.Timestamp(moment)
+        stamp = _read_moment(moment, now)
+        if pd.isna(stamp):
+            raise ValueError("no time at all")  # noqa: TRY301 - told like the other misreadings
         utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
         return utc.as_unit("ns")
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, TypeError) as error:
         raise ValueError(
             f"cannot read {moment!r} as a time ({error}); use ISO text such as"
             ' "2026-01-31T22:00:00Z", a datetime, or a span such as "7d" or "36h"'
         ) from error
 
 
+def _read_moment(moment: Moment, now: datetime | None) -> pd.Timestamp:
+    if not isinstance(moment, str):
+        return pd.Timestamp(moment)
+    if span := _SPAN.fullmatch(moment.strip()):
+        return pd.Timestamp(now or datetime.now(UTC)) - int(span[1]) * _UNIT[span[2]]
+    if not _ISO.fullmatch(moment.strip()):
+        raise ValueError("not ISO text with at most nine fractional digits")
+    return pd.Timestamp(moment)
+
+
 _Test = Callable[[Any], bool]
-# one condition: met when any of these paths holds a value that passes its test
-_Criterion = tuple[tuple[str, _Test], ...]
+Criterion = tuple[tuple[str, _Test], ...]
+"""One condition: met when any of these paths holds a value that passes its test."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -100,8 +114,11 @@ class Filter:
         Activities without a readable time do not match.
     on
         ``createdAt``, ``startedAt``, ``updatedAt`` or ``completedAt``.
-    state, result, type, policy_type, resource_type, tag
+    state, type, policy_type, resource_type, tag
         Exact values.
+    result
+        Result codes; ``queued`` and ``running`` stand for activities that have none yet, ``none``
+        for those that ended, or are in an unknown state, without one.
     tenant
         Name, numeric id, UUID, or a locator such as "/1/66/" that stands for its whole sub-tree.
     resource, policy
@@ -119,15 +136,16 @@ class Filter:
     allow_deleted
         Ask the service for deleted activities as well; says nothing about the rows of a frame.
 
-    GUIDs are found as given, in lower and in upper case, because producers differ.
+    GUIDs are found as given, in lower and in upper case, because producers differ. Empty text
+    stands for a missing value: ``policy=""`` finds the activities without the name of a plan.
 
     Examples
     --------
     >>> where = Filter(since="2026-01-01", result=["error", "warning"])
     >>> where
     ak.Filter(since='2026-01-01T00:00:00Z', result=['error', 'warning'])
-    >>> where.params()
-    [('resultCode', 'error'), ('resultCode', 'warning'), ('createdAt', 'gt(2025-12-31T23:59:59.999999999Z)')]
+    >>> where.params()[-1]
+    ('createdAt', 'gt(2025-12-31T23:59:59.999999999Z)')
     """  # noqa: D205 - the summary needs the second line
 
     since: Moment | None = None
@@ -178,7 +196,7 @@ class Filter:
         return [*self._value_params(), *self._time_params()]
 
     def _value_params(self) -> Iterator[tuple[str, str]]:
-        yield from _exact("state", self.state, known=STATES)
+        yield from _exact("state", self.state or _states_of(self.result), known=STATES)
         yield from _exact("resultCode", self.result, known=RESULT_CODES)
         yield from _exact("type", self.type)
         yield from _id_or_name("resource", self.resource)
@@ -205,7 +223,7 @@ class Filter:
         """Tell whether a raw activity belongs to the selection."""
         return self._in_time(item.get(self.on)) and all(
             any(test(_value_at(item, path)) for path, test in criterion)
-            for criterion in self._criteria()
+            for criterion in self.criteria()
         )
 
     def _in_time(self, text: object) -> bool:
@@ -225,7 +243,7 @@ class Filter:
         SchemaError
             When the frame lacks a core column that a condition needs.
         """
-        criteria = list(self._criteria())
+        criteria = list(self.criteria())
         timed = [self.on] if self.since is not None or self.until is not None else []
         needed = {path for criterion in criteria for path, _ in criterion} & _CORE_NAMES
         require(df.columns, [*timed, *sorted(needed)], "the filter")
@@ -243,7 +261,7 @@ class Filter:
                 else:
                     hit |= test(None)
             keep &= hit
-        return pd.Series(keep, index=df.index)
+        return pd.Series(keep, index=df.index, dtype=bool)
 
     def select(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the matching rows of a frame, in their order, as a new frame.
@@ -255,16 +273,25 @@ class Filter:
         """
         return df[self.mask(df)]
 
-    def _criteria(self) -> Iterator[_Criterion]:
+    def criteria(self) -> Iterator[Criterion]:
+        """Give the conditions that must all hold, but for the interval of time.
+
+        For engines that keep the distinct values of a column at hand (see `encode`).
+        """
         for path, field in _EXACT_PATHS.items():
             if wanted := getattr(self, field):
                 yield ((path, _equals_any(wanted)),)
+        yield from _result_criteria(self.result)
         for what, wanted in (("resource", self.resource), ("policy", self.policy)):
             if wanted:
                 guids, names = _guids_and_names(wanted)
                 yield (f"{what}.id", _equals_any(guids)), (f"{what}.name", _like_any(names))
         if self.tenant:
-            yield tuple((path, _equals_any(self.tenant)) for path in _TENANT_PATHS) + (
+            ids = _equals_any([value for value in self.tenant if value])
+            yield (
+                ("tenant.id", ids),
+                ("tenant.uuid", ids),
+                ("tenant.name", _equals_any(self.tenant)),
                 ("tenant.locator", _below_any(self.tenant)),
             )
         if self.started_by:
@@ -277,11 +304,10 @@ class Filter:
 
 
 _EXACT_PATHS: Final = {
-    "state": "state", "result.code": "result", "type": "type", "policy.type": "policy_type",
+    "state": "state", "type": "type", "policy.type": "policy_type",
     "resource.type": "resource_type", "uuid": "uuid", "tags": "tag", "id": "id", "taskId": "task",
     "workflowId": "workflow", "parentActivityId": "parent",
 }  # fmt: skip
-_TENANT_PATHS: Final = ("tenant.id", "tenant.uuid", "tenant.name")
 _INTEGERS: Final = {
     "id": "id", "taskId": "task", "workflowId": "workflow", "parentActivityId": "parent",
 }  # fmt: skip
@@ -371,6 +397,34 @@ def _id_or_name(what: str, values: OneOrMore) -> list[tuple[str, str]]:
     return _exact(f"{what}Id", guids) if guids else _named(f"{what}Name", names)
 
 
+def _states_of(results: OneOrMore) -> list[str]:
+    """Give the states that can be asked for instead, when only unfinished activities are wanted."""
+    if all(result in UNFINISHED for result in results):
+        return [state for result in results for state in UNFINISHED[result]]
+    return []
+
+
+def _result_criteria(wanted: OneOrMore) -> Iterator[Criterion]:
+    """Tell codes from words: "error or running" is (error or no code) and (error or started)."""
+    codes = [value for value in wanted if value not in _WORDS]
+    states = _states_of([value for value in wanted if value in UNFINISHED])
+    ended = NO_RESULT in wanted
+    if len(codes) < len(wanted):
+        yield (("result.code", _equals_any([*codes, ""])),)
+        yield ("result.code", _equals_any(codes)), ("state", _in_states(states, ended=ended))
+    elif wanted:
+        yield (("result.code", _equals_any(codes)),)
+
+
+_WORDS: Final = frozenset({*UNFINISHED, NO_RESULT})
+_OPEN: Final = tuple(state for states in UNFINISHED.values() for state in states)
+
+
+def _in_states(states: Sequence[str], *, ended: bool) -> _Test:
+    # a list compares equal to no state and, unlike a set, a tuple never hashes it
+    return lambda value: value in states or (ended and value not in _OPEN)
+
+
 def _value_at(item: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any JSON value
     value: Any = item
     for key in path.split("."):
@@ -380,10 +434,24 @@ def _value_at(item: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - any 
 
 def _passing(values: "pd.Series[Any]", test: _Test, *, as_json: bool) -> "np.ndarray[Any, Any]":
     """Test each distinct value once and map the answers back to the rows."""
+    codes, distinct = encode(values, as_json=as_json)
+    answers = np.array([*map(test, distinct), test(None)], dtype=bool)
+    return np.take(answers, codes)  # -1, for a missing value, is the last one
+
+
+def encode(
+    values: "pd.Series[Any]", *, as_json: bool = False
+) -> tuple["np.ndarray[Any, Any]", list[Any]]:
+    """Give every distinct value of a column a number, for the tests of `Filter.criteria`.
+
+    Returns
+    -------
+    tuple
+        For each row the position of its value, -1 when it is missing; and the distinct values.
+    """
     codes, distinct = pd.factorize(values, use_na_sentinel=True)
     read = json.loads if as_json else _plain
-    answers = [test(read(value)) for value in distinct]
-    return np.array([*answers, test(None)], dtype=bool)[codes]
+    return codes, [read(value) for value in distinct]
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any type
@@ -392,10 +460,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any type
 
 def _equals_any(wanted: Sequence[Any]) -> _Test:
     forms = frozenset(_spellings(wanted))
+    missing = "" in forms
 
     def test(value: Any) -> bool:  # noqa: ANN401
         if isinstance(value, list):
             return any(test(one) for one in value)
+        if value is None:
+            return missing
         return isinstance(value, str | int) and not isinstance(value, bool) and value in forms
 
     return test
@@ -406,7 +477,12 @@ def _like_any(wanted: Sequence[str]) -> _Test:
         re.compile(".*".join(map(re.escape, form.split("*"))), re.DOTALL)
         for form in _spellings(wanted)
     ]
-    return lambda value: isinstance(value, str) and any(p.fullmatch(value) for p in patterns)
+    missing = "" in wanted
+    return lambda value: (
+        missing
+        if value is None
+        else isinstance(value, str) and any(p.fullmatch(value) for p in patterns)
+    )
 
 
 def _below_any(wanted: Sequence[str]) -> _Test:

@@ -1,0 +1,321 @@
+"""The command line: it parses, calls one function of the package, and prints.
+
+Exit codes: 0 done, 1 an error that one line on stderr explains, 2 wrong usage.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import activitykit as ak
+from activitykit.wording import counted, duration_text
+
+Command = Callable[..., Any]
+
+_CONDITIONS: Final = {
+    "since": "From this moment on: ISO text, or a span back from now such as 7d or 36h.",
+    "until": "Before this moment.",
+    "on": "Time field for --since and --until (createdAt).",
+    "state": "enqueued, assigned, started, paused or completed.",
+    "result": "ok, warning, error, cancelled, abandoned or timedout.",
+    "type": "Type of activity, as the service names it.",
+    "tenant": "Name, id, UUID, or a locator such as /1/66/ for its sub-tree.",
+    "resource": "Name (* for any text) or GUID.",
+    "policy": "Plan by name (* for any text) or GUID.",
+    "text": "Text in names, titles and errors.",
+}
+_STATISTICS: Final = (
+    "duration_stats", "failure_stats", "failure_reasons", "streaks", "last_good", "overdue",
+    "trend", "concurrency", "quality",
+)  # fmt: skip
+_FRACTIONS: Final = {"failure_rate", "ci_low", "ci_high", "share", "survival"}
+_GROUPED: Final = {"duration_stats", "failure_stats", "trend"}
+_FIRST_LOOK: Final = ["createdAt", "operation", "result.code", "tenant.name", "resource.name"]
+
+_source = click.argument("source", required=False)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+_verbose = click.option("-v", "--verbose", is_flag=True, help="Show each request.")
+
+
+def _filtered(command: Command) -> Command:
+    """Add an option for each condition, and hand them over as one filter."""
+
+    @wraps(command)
+    def with_filter(**options: Any) -> Any:  # noqa: ANN401 - click passes its options by name
+        given = {name: options.pop(name) for name in _CONDITIONS}
+        try:
+            where = ak.Filter(**{name: value for name, value in given.items() if value})
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        return command(where=where, **options)
+
+    wrapped: Command = with_filter
+    many = {field.name for field in fields(ak.Filter) if field.default == ()}
+    for name, text in reversed(_CONDITIONS.items()):
+        wrapped = click.option(f"--{name}", multiple=name in many, help=text)(wrapped)
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="activitykit")
+def cli() -> None:
+    """Analyse the activities of Acronis Cyber Protect Cloud.
+
+    SOURCE is a file (.json, .ndjson, .jsonl, also compressed, or .parquet). Without one, the
+    service is asked, with the account in ACRONIS_BASE_URL, ACRONIS_CLIENT_ID,
+    ACRONIS_CLIENT_SECRET and, for one customer, ACRONIS_TENANT.
+    """
+
+
+@cli.command()
+@_source
+@_filtered
+@_as_json
+@_verbose
+@click.option("--rows", default=10, show_default=True, help="Rows to show.")
+def load(source: str | None, where: ak.Filter, as_json: bool, verbose: bool, rows: int) -> None:
+    """Load activities and look at the first of them.
+
+    \b
+    activitykit load --since 24h --result error
+    activitykit load export.ndjson.gz --tenant /1/66/
+    activitykit load --since 7d --json > week.ndjson
+    """
+    df = _load(source, where, verbose)
+    if as_json:
+        for item in ak.unflatten(df):
+            click.echo(json.dumps(item, ensure_ascii=False))
+        return
+    _show(df[_FIRST_LOOK].head(rows), f"{min(rows, len(df)):,} of {counted(len(df), 'activity')}")
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@_source
+@_filtered
+@_verbose
+def snapshot(path: Path, source: str | None, where: ak.Filter, verbose: bool) -> None:
+    """Write activities to PATH as one Parquet file.
+
+    \b
+    activitykit snapshot november.parquet --since 2026-11-01 --until 2026-12-01
+    activitykit snapshot export.parquet export.ndjson.gz
+    """
+    df = _load(source, where, verbose)
+    written = ak.write_snapshot(df, path)
+    click.echo(f"{counted(len(df), 'activity')} in {written}, {written.stat().st_size:,} bytes")
+
+
+@cli.command()
+@click.argument("statistic", type=click.Choice(_STATISTICS))
+@_source
+@click.option("--by", multiple=True, help="Column to group by; repeat for several.")
+@_filtered
+@_as_json
+@_verbose
+def stats(
+    statistic: str, source: str | None, by: tuple[str, ...], where: ak.Filter, as_json: bool,
+    verbose: bool,
+) -> None:  # fmt: skip
+    """Print one statistic.
+
+    \b
+    activitykit stats failure_stats --since 7d --by tenant.name
+    activitykit stats duration_stats export.ndjson --by operation
+    activitykit stats overdue --since 3d --json
+    """
+    if by and statistic not in _GROUPED:
+        raise click.UsageError(f"{statistic} has groups of its own; leave out --by")
+    df = _load(source, where, verbose)
+    options = {"by": list(by)} if by else {}
+    result = getattr(ak, statistic)(df, **options)
+    if as_json:
+        click.echo(result.to_json(orient="records", date_format="iso", date_unit="ns"))
+    else:
+        _show(result, statistic)
+
+
+@cli.command()
+@_source
+@click.option(
+    "-o", "--out", default="report.html", show_default=True, type=click.Path(path_type=Path)
+)
+@click.option("--period", default="7d", show_default=True, help="A span, week or month.")
+@click.option("--tz", default="UTC", show_default=True, help="Time zone of days and times.")
+@click.option("--title", help="Heading of the report.")
+@_filtered
+@_verbose
+def report(
+    source: str | None, out: Path, period: str, tz: str, title: str | None, where: ak.Filter,
+    verbose: bool,
+) -> None:  # fmt: skip
+    """Write the report as one HTML file.
+
+    Load twice the period, so that it can be compared with the one before.
+
+    \b
+    activitykit report --since 14d --period 7d --tz Europe/Berlin -o week.html
+    activitykit report november.parquet --period month
+    """
+    df = _load(source, where, verbose)
+    click.echo(ak.write_report(df, out, period=period, tz=tz, title=title))
+
+
+@cli.command()
+@click.argument("n", type=click.IntRange(min=0))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--until", default="2026-11-01T06:00:00Z", show_default=True, help="Newest moment.")
+def simulate(n: int, seed: int, until: str) -> None:
+    """Print N simulated activities as NDJSON: the same seed and moment give the same bytes.
+
+    \b
+    activitykit simulate 1000 --seed 7 > activities.ndjson
+    """
+    for item in ak.demo.simulate(n, seed=seed, until=until):
+        click.echo(json.dumps(item, ensure_ascii=False, separators=(",", ":")))
+
+
+@cli.command()
+@_source
+@click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+@click.option("-n", "count", default=10_000, show_default=True, help="Activities to simulate.")
+def serve(source: str | None, port: int, count: int) -> None:
+    """Run the emulated service on this machine until Ctrl-C.
+
+    It serves SOURCE, or simulated activities of the last 30 days, and prints the settings that a
+    client needs.
+
+    \b
+    activitykit serve --port 8480
+    """
+    items = ak.unflatten(ak.load(source)) if source else ak.demo.simulate(count, until="0s")
+    with ak.demo.serve(items, port=port) as service:
+        for name, value in _settings(service).items():
+            click.echo(f"export {name}={value}")
+        click.echo("Serving until Ctrl-C. Paste the lines above into another terminal.", err=True)
+        while True:
+            time.sleep(3600)
+
+
+@cli.command()
+@click.option("-o", "--out", default="out", show_default=True, type=click.Path(path_type=Path))
+@click.option("-n", "count", default=20_000, show_default=True, help="Activities to simulate.")
+def demo(out: Path, count: int) -> None:
+    """Show the main job: fetch, look, measure, keep, report.
+
+    Everything runs against the emulated service, over HTTP, by the commands that you would use with
+    your own account.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    kept, page = out / "activities.parquet", out / "report.html"
+    click.echo(f"Starting an emulated Acronis service with {count:,} simulated activities …")
+    items = ak.demo.simulate(count, until="0s")
+    with ak.demo.serve(items, delay=0.1) as service, _environment(_settings(service)):
+        _tell("snapshot", kept, "--since", "30d")
+    _tell("load", kept, "--rows", 8)
+    _tell("stats", "duration_stats", kept, "--by", "operation")
+    _tell("stats", "failure_stats", kept, "--by", "tenant.name")
+    _tell("report", kept, "--period", "7d", "-o", page)
+    click.echo(
+        f"\nOpen {page.resolve()} in a browser; {kept} holds the data.\n"
+        "With your own account: create an API client in the management portal (Settings > API\n"
+        "clients), set ACRONIS_BASE_URL, ACRONIS_CLIENT_ID and ACRONIS_CLIENT_SECRET, and run the\n"
+        "same commands. For notebooks: make lab."
+    )
+
+
+def run() -> int:
+    """Run the command line and turn our errors into one line."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("activitykit: interrupted", err=True)
+        return 130
+    except ak.ActivityKitError as error:
+        click.echo(f"activitykit: {error}", err=True)
+        return 1
+    return 0
+
+
+def _load(source: str | None, where: ak.Filter, verbose: bool) -> pd.DataFrame:
+    if verbose:
+        logging.basicConfig(level=logging.DEBUG, format="%(message)s")
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("activitykit").setLevel(logging.DEBUG)
+    if source:
+        return ak.load(source, where)
+    with ak.Client.from_env() as client:
+        return ak.load(client, where)
+
+
+def _tell(*words: object) -> None:
+    """Show a command as one would type it, and run it."""
+    args = [str(word) for word in words]
+    click.secho(f"\n$ activitykit {' '.join(args)}", bold=True)
+    cli.main(args, standalone_mode=False)
+
+
+def _settings(service: Any) -> dict[str, str]:  # noqa: ANN401
+    return {
+        "ACRONIS_BASE_URL": service.base_url,
+        "ACRONIS_CLIENT_ID": service.client_id,
+        "ACRONIS_CLIENT_SECRET": service.client_secret,
+    }
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _show(df: pd.DataFrame, title: str) -> None:
+    """Print a frame as a table: durations, rates and times as people read them."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name in df.columns:
+        zone = getattr(df[name].dtype, "tz", None)
+        number = pd.api.types.is_numeric_dtype(df[name])
+        heading = f"{name} ({zone})" if zone else str(name)
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in df.itertuples(index=False):
+        # Text, because a name may hold what rich takes for markup
+        cells = (_cell(name, value) for name, value in zip(df.columns, row, strict=True))
+        table.add_row(*map(Text, cells))
+    # a pipe has no width of its own; do not fold columns for it
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - a cell of any type
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if name.endswith("_s"):
+        return duration_text(float(value))
+    if isinstance(value, float):
+        return f"{value:.1%}" if name in _FRACTIONS else f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) and name != "id" else str(value)
