@@ -1,0 +1,137 @@
+"""The command line: parses, calls, prints, and fails in one line."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import activitykit as ak
+from activitykit import cli
+
+ACCOUNT = ("ACRONIS_BASE_URL", "ACRONIS_CLIENT_ID", "ACRONIS_CLIENT_SECRET", "ACRONIS_TENANT")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command line in this process; give its exit code, output and errors."""
+    for name in ACCOUNT:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["activitykit", *map(str, words)])
+        code = cli.run()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    """Write 300 simulated activities as a user's export."""
+    path = tmp_path_factory.mktemp("export") / "export.ndjson"
+    lines = (json.dumps(item) for item in ak.demo.simulate(300, seed=1))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_load_prints_what_python_loads(command, export):
+    """The activities that come out as JSON are those that the same filter loads in Python."""
+    code, out, _ = command("load", export, "--result", "error", "--json")
+    printed = [json.loads(line) for line in out.splitlines()]
+    assert (code, printed) == (0, ak.unflatten(ak.load(export, ak.Filter(result="error"))))
+
+
+def test_load_shows_names_as_they_are(command, export):
+    """The table for people says how many there are and shows the first."""
+    code, out, _ = command("load", export, "--rows", 3)
+    assert code == 0
+    assert "3 of 300 activities" in out
+
+
+def test_snapshot_reads_back(command, export, tmp_path):
+    """The file that is written gives the frame that was loaded."""
+    code, out, _ = command("snapshot", tmp_path / "kept.parquet", export)
+    assert (code, "300 activities" in out) == (0, True)
+    pd.testing.assert_frame_equal(ak.load(tmp_path / "kept.parquet"), ak.load(export))
+
+
+@pytest.mark.parametrize("statistic", cli._STATISTICS)
+def test_every_statistic_prints(command, export, statistic):
+    """Each statistic is reachable, as a table and as JSON with the same number of rows."""
+    code, out, _ = command("stats", statistic, export, "--json")
+    assert code == 0
+    assert len(json.loads(out)) == len(getattr(ak, statistic)(ak.load(export)))
+    assert command("stats", statistic, export)[0] == 0
+
+
+def test_groups_are_passed_on(command, export):
+    """--by may be repeated and groups by both columns."""
+    _, out, _ = command(
+        "stats", "failure_stats", export, "--by", "tenant.name", "--by", "type", "--json"
+    )
+    assert list(json.loads(out)[0])[:2] == ["tenant.name", "type"]
+
+
+def test_report_is_what_python_writes(command, export, tmp_path):
+    """The command writes the same bytes as the function."""
+    assert command("report", export, "-o", tmp_path / "a.html", "--period", "7d")[0] == 0
+    ak.write_report(ak.load(export), tmp_path / "b.html", period="7d")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_the_service_is_asked_with_the_account_of_the_environment(command, monkeypatch):
+    """Without a source, the account in the environment is used, and its secret never shown."""
+    items = list(ak.demo.simulate(50, seed=2))
+    with ak.demo.serve(items) as service:
+        monkeypatch.setenv("ACRONIS_BASE_URL", service.base_url)
+        monkeypatch.setenv("ACRONIS_CLIENT_ID", service.client_id)
+        monkeypatch.setenv("ACRONIS_CLIENT_SECRET", service.client_secret)
+        code, out, err = command("load", "--json", "-v")
+    assert (code, len(out.splitlines())) == (0, 50)
+    assert service.client_secret not in out + err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["load"], "ACRONIS_BASE_URL"),
+        (["load", "missing.ndjson"], "missing.ndjson"),
+        (["stats", "quality", "{empty}"], "empty"),
+        (["snapshot", "kept.parquet", "{html}"], "page.html"),
+        (["report", "{export}", "--tz", "Mars/Olympus"], "Mars/Olympus"),
+        (["stats", "failure_stats", "{export}", "--by", "tenant"], "tenant"),
+    ],
+)
+def test_our_errors_are_one_line(command, export, tmp_path, monkeypatch, words, says):
+    """What the user can mend is said in one line on stderr, with exit code 1."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "page.html").write_text("<html>Sign in</html>")
+    (tmp_path / "empty").write_text("")
+    names = {"export": export, "html": tmp_path / "page.html", "empty": tmp_path / "empty"}
+    code, out, err = command(*(word.format(**names) for word in words))
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert says in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["laod"], ["load", "--sicne", "7d"], ["load", "--since", "tomorrow"],
+     ["stats", "streaks", "x", "--by", "type"], ["stats", "mean"], ["load", "--on", "noon"]],
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_2(command, words):
+    """A command line that cannot be meant is refused before anything happens."""
+    assert command(*words)[0] == 2
+
+
+def test_a_missing_extra_is_one_line(tmp_path):
+    """Without the cli extra the command says what to install."""
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('no click', name='click')")
+    done = subprocess.run(
+        [sys.executable, "-m", "activitykit"], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'activitykit[cli]'" in done.stderr

@@ -1,0 +1,49 @@
+"""The wheel works away from the clone."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+USE = """
+import activitykit as ak, pathlib
+df = ak.flatten(ak.demo.simulate(200))
+path = ak.write_report(df, "report.html", period="7d")
+assert "<svg" in path.read_text(encoding="utf-8")
+print(ak.explore(df).filter, pathlib.Path(ak.__file__).parent)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Build the wheel as pip does."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "-w", folder, ROOT], check=True, capture_output=True
+    )
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
+    """Code, types marker, templates and example objects are in; tests and data are not."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"activitykit/py.typed", "activitykit/demo/examples.ndjson"} <= set(names)
+    assert any(name.startswith("activitykit/report/") and ".html" in name for name in names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"activitykit"}
+
+
+def test_wheel_works_outside_the_clone(wheel, tmp_path):
+    """Installed elsewhere, the package reports and explores with its own templates."""
+    where = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--no-deps", "--target", where, wheel], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=tmp_path, check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(where)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["ak.Filter()", str(where / "activitykit")]
