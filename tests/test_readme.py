@@ -20,7 +20,7 @@ def blocks(language):
     """Give the code blocks of the front page in one language."""
     found = BLOCK.findall(README.read_text(encoding="utf-8"))
     return [
-        re.sub(f"^{indent}", "", text, flags=re.M)
+        re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
         for indent, lang, text in found
         if lang == language
     ]
@@ -29,8 +29,8 @@ def blocks(language):
 def column_table():
     """Write the table of columns as the front page shows it."""
     rows = ["| column | type | unit | meaning |", "| --- | --- | --- | --- |"]
-    for row in ak.columns().itertuples():
-        rows.append(f"| `{row.name}` | {row.dtype} | {row.unit} | {row.meaning} |")
+    table = ak.columns().itertuples()
+    rows += [f"| `{row.name}` | {row.dtype} | {row.unit} | {row.meaning} |" for row in table]
     return "\n".join(rows)
 
 
@@ -58,14 +58,16 @@ def test_no_block_is_left_out():
     assert fences == 2 * (len(blocks("python")) + len(blocks("bash")))
 
 
+@pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("code", blocks("python"))
-def test_python_blocks_run(code, account):
+def test_python_blocks_run(code):
     """Each Python block works as pasted."""
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own front page
 
 
+@pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("line", "".join(blocks("bash")).splitlines())
-def test_shell_lines_run(line, account):
+def test_shell_lines_run(line):
     """Each line for a shell names a real target, extra or setting, or is a command that runs."""
     if line.startswith("activitykit"):
         if "week.parquet" in line and "snapshot" not in line:
