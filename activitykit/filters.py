@@ -30,7 +30,7 @@ _UNIT: Final = {
     "w": pd.Timedelta(7, "D"),
 }
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:]+(\.\d{1,9})?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
-_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 # characters that the query language may read as its own, so they never stand in what is sent
 _QUERY_SYNTAX = re.compile(r"[()*%_\\]")
 _MAX_NAME, _MAX_ID = 256, 64
@@ -355,7 +355,7 @@ def _spellings(values: Sequence[Any]) -> list[Any]:
     """Add the lower- and upper-case forms of GUIDs, which producers spell as they like."""
     forms = (
         (value, value.lower(), value.upper())
-        if isinstance(value, str) and _GUID.fullmatch(value)
+        if isinstance(value, str) and GUID.fullmatch(value)
         else (value,)
         for value in values
     )
@@ -363,8 +363,8 @@ def _spellings(values: Sequence[Any]) -> list[Any]:
 
 
 def _guids_and_names(values: OneOrMore) -> tuple[list[str], list[str]]:
-    guids = [value for value in values if _GUID.fullmatch(value)]
-    return guids, [value for value in values if not _GUID.fullmatch(value)]
+    guids = [value for value in values if GUID.fullmatch(value)]
+    return guids, [value for value in values if not GUID.fullmatch(value)]
 
 
 def _exact(
