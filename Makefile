@@ -29,7 +29,7 @@ lint: $(VENV)/test.stamp  ## style, types and the direction of imports
 	$(BIN)/lint-imports
 
 bench: $(VENV)/test.stamp  ## measure speed against what a user would otherwise do
-	$(BIN)/python tests/bench.py
+	$(BIN)/python tests/bench.py $(ONLY)
 
 lab: $(VENV)/lab.stamp  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
@@ -57,6 +57,8 @@ $(VENV)/demo.stamp: pyproject.toml $(VENV)/pip.stamp
 $(VENV)/test.stamp: pyproject.toml $(VENV)/pip.stamp
 	@echo "Installing activitykit with what the tests need …"
 	@$(BIN)/pip install -q -e '.[all]' --group test
+	@# lifelines asks for pandas < 3 but works with it
+	@$(BIN)/pip install -q --no-deps lifelines==0.30.3
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/lab.stamp: pyproject.toml $(VENV)/pip.stamp

@@ -144,7 +144,8 @@ def test_unknown_names_are_refused():
 
 @pytest.mark.parametrize(
     "bad", [{"since": "soon"}, {"since": "2026-01-01T00:00:00.0123456789Z"}, {"id": "7"},
-            {"type": 5}, {"on": "queuedAt"}, {"id": True}, {"since": "1500-01-01"}, {"since": pd.NaT}],
+            {"type": 5}, {"on": "queuedAt"}, {"id": True}, {"since": "1500-01-01"},
+            {"since": pd.NaT}],
 )  # fmt: skip
 def test_unreadable_values_are_refused(bad):
     """A value of the wrong kind is one clear ValueError that shows it."""
@@ -191,8 +192,10 @@ def test_written_times_read_back(ns):
         ({"tenant": "67", "text": "x"}, []),
         ({"type": "x" * 65}, []),
         ({"parent": [1, 2]}, [("parentActivityId", "1"), ("parentActivityId", "2")]),
-        ({"sustainable": True, "allow_deleted": False}, [("sustainable", "true"), ("allow_deleted", "false")]),
-        ({"until": "2026-01-01", "on": "updatedAt"}, [("updatedAt", "lt(2026-01-01T00:00:00.000000000Z)")]),
+        ({"sustainable": True, "allow_deleted": False},
+         [("sustainable", "true"), ("allow_deleted", "false")]),
+        ({"until": "2026-01-01", "on": "updatedAt"},
+         [("updatedAt", "lt(2026-01-01T00:00:00.000000000Z)")]),
     ],
 )  # fmt: skip
 def test_sent_parameters(where, sent):
