@@ -1,0 +1,315 @@
+"""How long activities take, with those still running counted in (right-censored).
+
+The estimator is Kaplan and Meier's (J. Am. Stat. Assoc. 53, 1958): the survival function S(t) falls
+at every finished duration by the factor 1 - 1/(rows still at risk). Rows still running leave the
+risk set at their age without a fall. With delayed entry a row joins the risk set only at the age at
+which it could first have been seen (Klein and Moeschberger, Survival Analysis, section 4.6).
+"""
+
+import ast
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+
+from activitykit.filters import Moment, to_timestamp
+from activitykit.schema import note, require
+from activitykit.stats import frames
+from activitykit.stats.frames import By, Rows
+
+NEEDS = (*frames.STATE_NEEDS, *frames.LEGACY_NEEDS)
+# log S is a sum of up to millions of terms: its rounding stays far below this
+TOLERANCE = 1e-9
+
+
+def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 - same engine out as in
+    """Add the durations of each activity.
+
+    Parameters
+    ----------
+    df
+        Activities: a pandas or Polars frame, a DuckDB relation or a Spark DataFrame.
+    as_of
+        The moment the data describes; by default the latest ``updatedAt``.
+
+    Returns
+    -------
+    Same type as `df`
+        A new frame with ``queue_s`` (startedAt - createdAt), ``duration_s`` (finished: completedAt
+        - startedAt; running: `as_of` - startedAt, so only a lower bound; else missing), both in
+        seconds, and the booleans ``finished`` (completed with a result code), ``running`` (started,
+        not completed) and ``legacy`` (a log entry without a duration).
+
+    Raises
+    ------
+    SchemaError
+        When a needed column is missing.
+
+    Notes
+    -----
+    Nothing is left out here: times that go backwards give negative durations, and legacy events
+    keep their zero; `duration_stats` leaves both out. A mean over ``duration_s`` is too small
+    whenever something is still running.
+    """
+    rows = nw.from_native(df).lazy()
+    require(rows.collect_schema().names(), NEEDS, "durations")
+    moment = frames.resolve(rows, as_of)
+    eager = nw.from_native(df)
+    timed = eager.with_columns(**timings(rows, moment))
+    result = timed.to_native()
+    if isinstance(result, pd.DataFrame):
+        flags = ["finished", "running", "legacy"]
+        result = result.astype(dict.fromkeys(flags, "bool"))
+        result.attrs = dict(df.attrs)
+    return result
+
+
+def timings(rows: Rows, as_of: pd.Timestamp) -> dict[str, nw.Expr]:
+    """Give the expressions of the columns that `durations` adds."""
+    started, done = nw.col("startedAt"), nw.col("completedAt")
+    length = nw.when(frames.finished()).then(frames.seconds(rows, started, done))
+    if not pd.isna(as_of):
+        now = frames.moment(rows, as_of)
+        going = frames.running() & (started <= now).fill_null(False)
+        length = length.otherwise(nw.when(going).then(frames.seconds(rows, started, now)))
+    return {
+        "queue_s": frames.seconds(rows, nw.col("createdAt"), started),
+        "duration_s": length,
+        "finished": frames.finished(),
+        "running": frames.running(),
+        "legacy": frames.legacy(),
+    }
+
+
+def duration_stats(
+    df: Any,  # noqa: ANN401 - any engine's frame
+    by: By = None,
+    *,
+    quantiles: Sequence[float] = (0.5, 0.9, 0.95),
+    as_of: Moment | None = None,
+    selected_since: Moment | None = None,
+) -> pd.DataFrame:
+    """Describe how long activities take, group by group.
+
+    Parameters
+    ----------
+    df
+        Activities: a pandas or Polars frame, a DuckDB relation or a Spark DataFrame.
+    by
+        Column or columns to group by; ``resource.id`` is compared without case.
+    quantiles
+        Between 0 and 1; each gives a column such as ``p95_s``.
+    as_of
+        The moment the data describes; by default the latest ``updatedAt``.
+    selected_since
+        Set when the rows were selected by ``completedAt`` from this moment on (plus the running
+        ones). Short runs that ended earlier are then missing, so a row counts only from the age it
+        had at that moment (delayed entry). Read from the filter noted by `load` when it is not
+        given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, sorted: ``n`` (rows), ``n_finished``, ``n_running``, ``n_legacy``, the
+        quantiles in seconds (Kaplan-Meier: the smallest time at which the survival function is at
+        most 1 - q; missing when not reached), ``max_s`` (longest finished), ``queue_p50_s``,
+        ``queue_p95_s`` (rows still waiting count as censored), ``n_used`` (rows behind the
+        quantiles), ``share_running`` (of those), ``note`` (why a number is missing).
+        ``attrs["activitykit"]["left_out"]`` counts the rows outside the quantiles by reason:
+        ``legacy``, ``not_started``, ``no_result`` (completed without a result code),
+        ``no_times`` (finished without both times), ``backwards`` (completedAt before startedAt),
+        ``after_as_of`` (running, started later), ``unseen`` (ended before `selected_since`).
+
+    Raises
+    ------
+    SchemaError
+        When a needed column or a column of `by` is missing.
+    ValueError
+        When a quantile is not between 0 and 1.
+
+    Notes
+    -----
+    Censoring is taken to be unrelated to the length: if slow jobs are the ones that lose their
+    agent and hang, the upper quantiles are too high. Roots and children both count; group by
+    ``type`` or filter to keep them apart.
+    """
+    if not all(0 < q < 1 for q in quantiles):
+        raise ValueError(f"quantiles={quantiles!r}; give numbers between 0 and 1, such as 0.95")
+    by = frames.names(by)
+    rows = frames.scan(df, [*by, *NEEDS, *([] if as_of else ["updatedAt"])], "duration_stats")
+    moment, since = frames.resolve(rows, as_of), _selected_since(df, selected_since)
+    return duration_table(rows, by, moment, quantiles=quantiles, since=since)
+
+
+def duration_table(
+    rows: Rows,
+    by: Sequence[str],
+    as_of: pd.Timestamp,
+    *,
+    quantiles: Sequence[float],
+    since: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Make the table of `duration_stats` from opened rows."""
+    rows, keys = frames.keyed(rows, by)
+    rows = rows.with_columns(**timings(rows, as_of), _entry=_entry(rows, since))
+    reasons = unusable()
+    rows = rows.with_columns(_why=frames.why_not(reasons))
+    table = _counts(rows, keys, reasons)
+    used = rows.filter(nw.col("_why") == 0).select(
+        *keys, "duration_s", "_entry", _event=frames.flag(nw.col("finished"))
+    )
+    asked = {quantile_name(q): q for q in quantiles}
+    for found in (
+        survival_quantiles(used, keys, asked, delayed=since is not None),
+        survival_quantiles(
+            _queue(rows, keys, as_of), keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95}
+        ),
+    ):
+        table = table.merge(found, on=keys, how="left")
+    counts = {reason: int(table[f"_{reason}"].sum()) for reason in reasons}
+    table["share_running"] = table["_censored"] / table["n_used"].where(table["n_used"] > 0)
+    table["note"] = _explain(table, list(asked))
+    columns = [
+        "n", "n_finished", "n_running", "n_legacy", *asked, "max_s", "queue_p50_s", "queue_p95_s",
+        "n_used", "share_running", "note",
+    ]  # fmt: skip
+    entry = {"selected_since": str(since)} if since is not None else {}
+    return frames.tidy(table, columns, by=by, counts=counts, as_of=as_of, **entry)
+
+
+def quantile_name(q: float) -> str:
+    """Name the column of a quantile: ``p95_s``, ``p99.9_s``."""
+    return f"p{round(100 * q, 6):g}_s"
+
+
+def _selected_since(df: Any, given: Moment | None) -> pd.Timestamp | None:  # noqa: ANN401
+    """Find out from when on rows were selected by ``completedAt``, or None if they were not."""
+    if given is not None or not isinstance(df, pd.DataFrame):
+        return None if given is None else to_timestamp(given)
+    try:
+        call = ast.parse(note(df, "filter") or "", mode="eval").body
+    except SyntaxError:
+        return None
+    options = {k.arg: k.value for k in call.keywords} if isinstance(call, ast.Call) else {}
+    constant = {k: v.value for k, v in options.items() if isinstance(v, ast.Constant)}
+    if constant.get("on") != "completedAt" or "since" not in constant:
+        return None
+    return to_timestamp(constant["since"])
+
+
+def _entry(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:
+    if since is None:
+        return nw.lit(0.0)
+    age = frames.seconds(rows, nw.col("startedAt"), frames.moment(rows, since))
+    return nw.when((age > 0).fill_null(False)).then(age).otherwise(nw.lit(0.0))
+
+
+def unusable() -> Mapping[str, nw.Expr]:
+    """Give the reasons for which a row has no duration that counts, in order."""
+    unknown = nw.col("duration_s").is_null()
+    return {
+        "legacy": nw.col("legacy"),
+        "not_started": nw.col("startedAt").is_null() & ~nw.col("finished"),
+        "no_result": ~nw.col("finished") & ~nw.col("running"),
+        "no_times": nw.col("finished") & unknown,
+        "after_as_of": nw.col("running") & unknown,
+        "backwards": nw.col("duration_s") < 0,
+        "unseen": (nw.col("_entry") > 0) & (nw.col("duration_s") <= nw.col("_entry")),
+    }
+
+
+def _counts(rows: Rows, keys: Sequence[str], reasons: Mapping[str, nw.Expr]) -> pd.DataFrame:
+    used = nw.col("_why") == 0
+    flags = {
+        "n_finished": nw.col("finished"),
+        "n_running": nw.col("running"),
+        "n_legacy": nw.col("legacy"),
+        "n_used": used,
+        "_censored": used & nw.col("running"),
+        **{f"_{reason}": nw.col("_why") == number for number, reason in enumerate(reasons, 1)},
+    }
+    marked = rows.select(
+        *keys,
+        **{name: frames.flag(condition) for name, condition in flags.items()},
+        max_s=nw.when(used & nw.col("finished")).then(nw.col("duration_s")),
+    )
+    counted = marked.group_by(*keys).agg(
+        nw.len().alias("n"), *[nw.col(name).sum() for name in flags], nw.col("max_s").max()
+    )
+    return frames.collect(counted)
+
+
+def _queue(rows: Rows, keys: Sequence[str], as_of: pd.Timestamp) -> Rows:
+    """Give the waiting times; rows still waiting are censored at `as_of`."""
+    waited = nw.col("queue_s")
+    if not pd.isna(as_of):
+        so_far = frames.seconds(rows, nw.col("createdAt"), frames.moment(rows, as_of))
+        waiting = nw.col("startedAt").is_null() & ~frames.completed()
+        waited = nw.when(waiting).then(so_far).otherwise(waited)
+    rows = rows.filter(~nw.col("legacy")).select(
+        *keys, duration_s=waited, _event=frames.flag(~nw.col("startedAt").is_null())
+    )
+    return rows.filter((nw.col("duration_s") >= 0).fill_null(False))
+
+
+def survival_quantiles(
+    rows: Rows, keys: Sequence[str], asked: Mapping[str, float], *, delayed: bool = False
+) -> pd.DataFrame:
+    """Give for each group the smallest times at which S(t) is at most 1 - q."""
+    curve = log_survival(rows, keys, delayed=delayed)
+    reached = {
+        name: nw.when(nw.col("_log_s") <= math.log1p(-q) + TOLERANCE).then(nw.col("duration_s"))
+        for name, q in asked.items()
+    }
+    lowest = curve.select(*keys, **reached).group_by(*keys).agg(*[nw.col(n).min() for n in asked])
+    return frames.collect(lowest)
+
+
+def log_survival(rows: Rows, keys: Sequence[str], *, delayed: bool = False) -> Rows:
+    """Add ``_log_s``, the logarithm of S just after each row's ``duration_s``.
+
+    Rows hold the keys, ``duration_s``, ``_event`` (1 finished, 0 censored) and, if `delayed`,
+    ``_entry``. Row by row instead of time by time gives the same curve, because the factors of tied
+    events multiply to 1 - d/n.
+    """
+    # one integer sorts by time, and events before censored rows of the same time
+    order = (nw.col("duration_s") * 1e9).round().cast(nw.Int64) * 4 + 1 - nw.col("_event")
+    rows = rows.with_columns(_order=order)
+    if delayed:
+        at_risk = 1 + nw.col("_change").cum_sum().over(*keys, order_by="_order")
+        rows = _with_entries(rows)
+    else:
+        # counted on another column than it is sorted by: narwhals 2.29 sorts wrongly otherwise
+        place = nw.col("_event").cum_count().over(*keys, order_by="_order")
+        at_risk = nw.len().over(*keys) - place + 1
+    rows = rows.with_columns(_at_risk=at_risk)
+    # the last row at risk takes S to zero; 1e-300 keeps its logarithm finite and changes no other
+    fall = ((nw.col("_at_risk") - 1 + 1e-300) / nw.col("_at_risk")).log() * nw.col("_event")
+    rows = rows.with_columns(_fall=fall)
+    rows = rows.with_columns(_log_s=nw.col("_fall").cum_sum().over(*keys, order_by="_order"))
+    return rows.filter(nw.col("_change") < 0) if delayed else rows
+
+
+def _with_entries(rows: Rows) -> Rows:
+    """Double the rows: one joins the risk set (+1), one leaves it (-1)."""
+    late = (nw.col("_entry") * 1e9).round().cast(nw.Int64) * 4 + 2
+    first = nw.when(nw.col("_entry") > 0).then(late).otherwise(nw.lit(-1))
+    joining = rows.with_columns(_order=first, _event=nw.lit(0), _change=nw.lit(1))
+    return nw.concat([rows.with_columns(_change=nw.lit(-1)), joining])
+
+
+def _explain(table: pd.DataFrame, asked: Sequence[str]) -> list[str]:
+    """Say in words why numbers are missing."""
+    notes = []
+    for row in table.to_dict("records"):
+        missing = [name.removesuffix("_s") for name in asked if pd.isna(row[name])]
+        if not row["n_used"]:
+            notes.append("no row with a duration")
+        elif missing:
+            running = f"{row['share_running']:.0%} still running"
+            notes.append(f"{', '.join(missing)} not reached: {running}")
+        else:
+            notes.append("")
+    return notes

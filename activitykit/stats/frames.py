@@ -1,0 +1,182 @@
+"""What all statistics share: which rows count and why not, groups, times, and the tidy result.
+
+Everything here is written with narwhals and stays lazy on DuckDB and Spark; only grouped results
+are collected.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import narwhals as nw
+import pandas as pd
+
+from activitykit.filters import Moment, format_time, to_timestamp
+from activitykit.schema import ATTRS, require
+
+Rows = nw.LazyFrame[Any]
+By = str | Sequence[str] | None
+
+LEGACY_NEEDS: Final = ("context.isLegacy", "createdAt", "startedAt", "completedAt", "executor.id")
+STATE_NEEDS: Final = ("state", "result.code", "startedAt")
+ALL: Final = "_all"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def names(by: By) -> list[str]:
+    """Give the columns of ``by`` as a list without repeats."""
+    return list(dict.fromkeys([by] if isinstance(by, str) else by or ()))
+
+
+def scan(df: Any, needed: Sequence[str], what: str) -> Rows:  # noqa: ANN401 - any engine's frame
+    """Open a frame of any engine lazily, with the needed columns only.
+
+    Raises
+    ------
+    SchemaError
+        When a column is missing.
+    """
+    rows = nw.from_native(df).lazy()
+    require(rows.collect_schema().names(), needed, what)
+    return rows.select(*dict.fromkeys(needed))
+
+
+def keyed(rows: Rows, by: Sequence[str]) -> tuple[Rows, list[str]]:
+    """Prepare group columns: one constant group when there are none, resource ids in lower case."""
+    if not by:
+        return rows.with_columns(nw.lit(0).alias(ALL)), [ALL]
+    keys = [folded(name) if name == "resource.id" else nw.col(name) for name in by]
+    return categories(rows.with_columns(*keys), by), list(by)
+
+
+def categories(rows: Rows, columns: Sequence[str]) -> Rows:
+    """Encode text columns once where that makes later grouping faster (pandas: about twice)."""
+    if not rows.implementation.is_pandas():
+        return rows
+    schema = rows.collect_schema()
+    text = [name for name in columns if schema[name] in (nw.String, nw.Object)]
+    return rows.with_columns(nw.col(*text).cast(nw.Categorical)) if text else rows
+
+
+def folded(column: str) -> nw.Expr:
+    """Lower case: producers spell the same GUID in upper and in lower case."""
+    return nw.col(column).cast(nw.String).str.to_lowercase()
+
+
+def flag(condition: nw.Expr) -> nw.Expr:
+    """Turn a condition into 0 or 1, because SQL engines cannot sum booleans."""
+    return condition.fill_null(False).cast(nw.Int64)
+
+
+def completed() -> nw.Expr:
+    """Condition: the state is ``completed``; never null."""
+    return (nw.col("state") == "completed").fill_null(False)
+
+
+def finished() -> nw.Expr:
+    """Condition: completed with a result code."""
+    return completed() & ~nw.col("result.code").is_null()
+
+
+def running() -> nw.Expr:
+    """Condition: started and not completed."""
+    return ~completed() & ~nw.col("startedAt").is_null()
+
+
+def legacy() -> nw.Expr:
+    """Condition: a log entry without a duration (flagged, or three equal times and no executor)."""
+    equal = (nw.col("createdAt") == nw.col("startedAt")) & (
+        nw.col("startedAt") == nw.col("completedAt")
+    )
+    no_executor = nw.col("executor.id").is_null() | (nw.col("executor.id") == "")
+    flagged = (nw.col("context.isLegacy") == nw.lit(True)).fill_null(False)  # noqa: E712, FBT003
+    return flagged | (equal.fill_null(False) & no_executor.fill_null(False))
+
+
+def root() -> nw.Expr:
+    """Condition: the activity has no parent."""
+    return nw.col("parentActivityId").is_null() | (nw.col("parentActivityId") == 0).fill_null(False)
+
+
+def moment(rows: Rows, as_of: pd.Timestamp) -> nw.Expr:
+    """Give ``as_of`` as a literal; rounded up to microseconds where the engine has no finer ones."""
+    if rows.implementation.is_pandas():
+        return nw.lit(as_of)
+    return nw.lit(as_of.ceil("us").to_pydatetime())
+
+
+def seconds(rows: Rows, start: nw.Expr, end: nw.Expr) -> nw.Expr:
+    """Give the seconds between two times, exact to the engine's resolution."""
+    if rows.implementation.is_pyspark() or rows.implementation.is_pyspark_connect():
+        return (microseconds(rows, end) - microseconds(rows, start)) / 1e6
+    if rows.implementation.is_duckdb():
+        return (end - start).dt.total_microseconds() / 1e6
+    if rows.implementation.is_pandas():
+        # total_nanoseconds goes through floating-point seconds there and loses the last one
+        return (end - start) / timedelta(seconds=1)
+    return (end - start).dt.total_nanoseconds() / 1e9
+
+
+def microseconds(rows: Rows, time: nw.Expr) -> nw.Expr:
+    """Give the whole microseconds since 1970."""
+    if rows.implementation.is_pyspark() or rows.implementation.is_pyspark_connect():
+        # narwhals cannot subtract timestamps there; the cast gives whole seconds
+        return time.cast(nw.Int64) * 1_000_000 + time.dt.microsecond()
+    return (time - nw.lit(_EPOCH)).dt.total_microseconds().cast(nw.Int64)
+
+
+def resolve(rows: Rows, as_of: Moment | None) -> pd.Timestamp:
+    """Give the moment that the data describes: as asked, else the latest ``updatedAt``, else NaT."""
+    if as_of is not None:
+        return to_timestamp(as_of)
+    require(rows.collect_schema().names(), ["updatedAt"], "as_of=None")
+    latest = collect(rows.select(nw.col("updatedAt").max()))["updatedAt"]
+    return latest.iloc[0] if len(latest) else pd.NaT
+
+
+def why_not(reasons: Mapping[str, nw.Expr]) -> nw.Expr:
+    """Give the number, from 1, of the first reason that holds for a row; 0 for a row that counts."""
+    number = nw.lit(0)
+    for position, condition in reversed(list(enumerate(reasons.values(), 1))):
+        number = nw.when(condition.fill_null(False)).then(nw.lit(position)).otherwise(number)
+    return number
+
+
+def left_out(rows: Rows, reasons: Mapping[str, nw.Expr]) -> tuple[Rows, dict[str, int]]:
+    """Keep the rows for which no reason holds, and count the others by their first reason."""
+    marked = rows.with_columns(why_not(reasons).alias("_why"))
+    counted = collect(marked.group_by("_why").agg(nw.len().alias("n")))
+    counts = dict(zip(counted["_why"], counted["n"], strict=True))
+    return marked.filter(nw.col("_why") == 0).drop("_why"), {
+        reason: int(counts[number]) for number, reason in enumerate(reasons, 1) if number in counts
+    }
+
+
+def collect(rows: Rows) -> pd.DataFrame:
+    """Bring a small result to pandas: times in UTC, text as ``str``, nothing categorical."""
+    frame = rows.collect().to_pandas().reset_index(drop=True)
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            frame[name] = frame[name].dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
+        elif isinstance(dtype, pd.CategoricalDtype):
+            frame[name] = frame[name].astype(dtype.categories.dtype)
+    return frame
+
+
+def tidy(
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    by: Sequence[str],
+    counts: Mapping[str, int],
+    as_of: pd.Timestamp | None = None,
+    **notes: Any,  # noqa: ANN401 - JSON of any shape
+) -> pd.DataFrame:
+    """Order rows by group and columns as promised; note what was left out in the attrs."""
+    table = table.sort_values(list(by), kind="stable", ignore_index=True) if by else table
+    table = table[[*by, *columns]].reset_index(drop=True)
+    integers = [name for name in columns if name.startswith("n_") or name in {"n", "streak"}]
+    table = table.astype(dict.fromkeys(integers, "int64"))
+    moment = {} if as_of is None or as_of is pd.NaT else {"as_of": format_time(as_of)}
+    table.attrs = {ATTRS: {"left_out": {k: v for k, v in counts.items() if v}, **moment, **notes}}
+    return table

@@ -1,0 +1,163 @@
+"""Which running activities take longer than their like, and how much longer they will run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from activitykit.filters import Moment
+from activitykit.stats import frames
+from activitykit.stats.durations import NEEDS as DURATION_NEEDS
+from activitykit.stats.durations import TOLERANCE, log_survival, timings, unusable
+from activitykit.stats.frames import Rows
+
+SHOWN: Final = (
+    "type", "tenant.uuid", "tenant.name", "resource.id", "resource.name", "policy.id",
+    "policy.name", "startedAt",
+)  # fmt: skip
+NEEDS: Final = tuple(dict.fromkeys(("id", *SHOWN, "tenant.id", "updatedAt", *DURATION_NEEDS)))
+COLUMNS: Final = (
+    "elapsed_s", "survival", "remaining_p50_s", "n_reference", "updated_age_s", "overdue",
+    "reference", "typical_s", "limit_s", "note",
+)  # fmt: skip
+LEVELS: Final[Mapping[str, Sequence[str]]] = {
+    "type and resource": ("type", "_resource"), "type": ("type",),
+}  # fmt: skip
+# stands for "never" among times
+_NEVER: Final = 1e18
+
+
+def overdue(
+    df: Any,  # noqa: ANN401 - any engine's frame
+    *,
+    as_of: Moment | None = None,
+    longest_share: float = 0.05,
+    min_excess_s: float = 900.0,
+    min_reference: int = 20,
+) -> pd.DataFrame:
+    """Judge each running activity by how long its like have taken, and how much is left.
+
+    Parameters
+    ----------
+    df
+        Activities: a pandas or Polars frame, a DuckDB relation or a Spark DataFrame.
+    as_of
+        The moment the data describes; by default the latest ``updatedAt``.
+    longest_share
+        A run is overdue when at most this share of its group takes longer ...
+    min_excess_s
+        ... and it has run so many seconds longer than the time at which that share begins.
+    min_reference
+        Finished runs that a group needs: type and resource, else type alone, else no verdict.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per running activity, the longest first: ``id``, ``type`` and the names and ids of
+        tenant, resource and policy, ``startedAt``, ``elapsed_s``, ``survival`` (share of the
+        group's runs that last longer; Kaplan-Meier), ``remaining_p50_s`` (median of the seconds
+        left, given the time so far), ``n_reference`` (finished runs of the group), ``reference``
+        (the columns that form the group), ``typical_s`` and ``limit_s`` (median of the group, and
+        the time at which its longest share begins), ``updated_age_s`` (seconds since the last sign of life),
+        ``overdue``, ``note`` (why a number is missing).
+        ``attrs["activitykit"]["left_out"]`` counts the rows that are no sound reference, as
+        `duration_stats` does.
+
+    Raises
+    ------
+    SchemaError
+        When a needed column is missing.
+
+    Notes
+    -----
+    Not "median minus elapsed", which turns negative: the survivors of a long wait are long runs. A
+    large ``updated_age_s`` says that the executor may be gone, whatever the survival says. The
+    ages of running activities are no sample of durations: long ones are over-represented.
+    """
+    rows = frames.scan(df, NEEDS, "overdue")
+    moment = frames.resolve(rows, as_of)
+    rows = rows.with_columns(
+        **timings(rows, moment), _entry=nw.lit(0.0), _resource=frames.folded("resource.id")
+    )
+    rows, counts = frames.left_out(rows, unusable())
+    rows = frames.categories(rows, ["type", "_resource"])
+    rows = rows.with_columns(_event=frames.flag(nw.col("finished")))
+    table = frames.collect(
+        rows.filter(nw.col("_event") == 0).select(
+            "id", "duration_s", *SHOWN, "tenant.id", "updatedAt"
+        )
+    )
+    table = table.rename(columns={"duration_s": "elapsed_s"})
+    table["updated_age_s"] = (moment - table.pop("updatedAt")).dt.total_seconds()
+    table = table.join(_best_outlook(rows, table["id"], longest_share, min_reference))
+    table["remaining_p50_s"] = table.pop("median_s") - table["elapsed_s"]
+    late = table["elapsed_s"] - table["limit_s"] >= min_excess_s
+    table["overdue"] = (late & (table["survival"] <= longest_share)).astype(bool)
+    table["note"] = _notes(table, min_reference)
+    table = table.sort_values(["elapsed_s", "id"], ascending=[False, True])
+    return frames.tidy(table, ["id", *SHOWN, *COLUMNS], by=[], counts=counts, as_of=moment)
+
+
+def _best_outlook(
+    rows: Rows, ids: "pd.Series[Any]", longest_share: float, min_reference: int
+) -> pd.DataFrame:
+    """Give for each running id what the narrowest group with enough finished runs says."""
+    narrow, wide = (
+        _outlook(rows, keys, longest_share).reindex(ids).assign(reference=name)
+        for name, keys in LEVELS.items()
+    )
+    best = narrow.where(narrow["n_reference"] >= min_reference, wide)
+    told = best["n_reference"] >= min_reference
+    best.loc[~told, ["survival", "median_s", "typical_s", "limit_s"]] = math.nan
+    return best.reset_index(drop=True)
+
+
+def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFrame:
+    """Read the survival curve of each group at the ages of its running rows, and beyond.
+
+    The median of the survivors is the first time at which S is half of what it is now. Running
+    rows are put among the points of the curve at that height, so that the next point below is the
+    answer: one more ordered window instead of a join of every row with every curve.
+    """
+    rows = rows.with_columns(_open=(1 - nw.col("_event")).max().over(*keys))
+    rows = rows.filter(nw.col("_open") == 1).select("id", *keys, "duration_s", "_event")
+    curve = log_survival(rows, keys).with_columns(n_reference=nw.col("_event").sum().over(*keys))
+    for name, share in (("typical_s", 0.5), ("limit_s", longest_share)):
+        below = nw.when(nw.col("_log_s") <= math.log(share) + TOLERANCE).then(nw.col("duration_s"))
+        curve = curve.with_columns(below.alias(name))
+        curve = curve.with_columns(nw.col(name).min().over(*keys))
+    points = curve.with_columns(_depth=-nw.col("_log_s"), _time=nw.col("duration_s"))
+    ask = points.with_columns(
+        _depth=nw.col("_depth") + math.log(2) - TOLERANCE, _time=nw.lit(_NEVER)
+    )
+    asked = nw.concat([points.filter(nw.col("_event") == 1), ask.filter(nw.col("_event") == 0)])
+    asked = asked.with_columns(
+        median_s=nw.col("_time").cum_min(reverse=True).over(*keys, order_by="_depth")
+    )
+    table = frames.collect(
+        asked.filter(nw.col("_event") == 0).select(
+            "id", "n_reference", "typical_s", "limit_s", "median_s", "_log_s"
+        )
+    ).set_index("id")
+    table["survival"] = np.exp(table.pop("_log_s"))
+    return table.assign(median_s=table["median_s"].where(table["median_s"] < _NEVER))
+
+
+def _notes(table: pd.DataFrame, min_reference: int) -> "pd.Series[str]":
+    few = table["n_reference"] < min_reference
+    endless = table["remaining_p50_s"].isna()
+    return pd.Series(
+        np.select(
+            [few, endless],
+            [
+                f"fewer than {min_reference} finished runs to compare with",
+                "longer than most known runs",
+            ],
+            "",
+        ),
+        index=table.index,
+        dtype="str",
+    )

@@ -1,0 +1,105 @@
+"""Failures and durations over time, in buckets of a named time zone."""
+
+from typing import Any, Final
+
+import narwhals as nw
+import pandas as pd
+
+from activitykit.filters import Moment
+from activitykit.stats import failures, frames
+from activitykit.stats.buckets import Buckets, buckets
+from activitykit.stats.durations import NEEDS as DURATION_NEEDS
+from activitykit.stats.durations import duration_table
+from activitykit.stats.frames import By, Rows
+from activitykit.stats.policy import DEFAULT_POLICY, OutcomePolicy
+
+NEEDS: Final = tuple(dict.fromkeys((*failures.NEEDS, *DURATION_NEEDS)))
+
+
+def trend(
+    df: Any,  # noqa: ANN401 - any engine's frame
+    freq: str = "1d",
+    *,
+    tz: str = "UTC",
+    by: By = None,
+    as_of: Moment | None = None,
+    confidence: float = 0.95,
+    policy: OutcomePolicy = DEFAULT_POLICY,
+    cluster: str | None = "resource.id",
+    roots: bool = True,
+) -> pd.DataFrame:
+    """Give failures and durations per time bucket of ``startedAt``.
+
+    Parameters
+    ----------
+    df
+        Activities: a pandas or Polars frame, a DuckDB relation or a Spark DataFrame.
+    freq
+        Length of a bucket: minutes or hours that divide a day ("15m", "6h"), days or weeks
+        ("1d", "1w", from Monday). Days begin at midnight in `tz`, so the days of a clock change
+        have 23 or 25 hours.
+    tz
+        Name of a time zone, such as "Europe/Berlin".
+    by
+        Column or columns to group by; ``resource.id`` is compared without case.
+    as_of
+        The moment the data describes; by default the latest ``updatedAt``.
+    confidence, policy, cluster, roots
+        As for `failure_stats`. Durations are those of the same rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `by`, ``bucket`` (its begin, in `tz`), the columns of `failure_stats`,
+        ``p50_s``, ``p95_s`` (as in `duration_stats`). Sorted by group and bucket; a bucket in which
+        nothing started has no row.
+        ``attrs["activitykit"]["left_out"]`` counts ``not_started`` besides what `failure_stats`
+        counts.
+
+    Raises
+    ------
+    SchemaError
+        When a needed column, a column of `by` or `cluster` is missing.
+    ValueError
+        When `freq` or `tz` cannot be read.
+
+    Notes
+    -----
+    A run belongs to the bucket in which it started, also when it fails the next day, so the latest
+    buckets still change. Whether a missing bucket means no run or no data, the coverage knows.
+    """
+    by = frames.names(by)
+    clusters = [cluster] if cluster else []
+    rows = frames.scan(df, [*by, *NEEDS, *clusters, *([] if as_of else ["updatedAt"])], "trend")
+    moment = frames.resolve(rows, as_of)
+    rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
+    calendar, span = _span(rows, freq, tz)
+    seconds = frames.microseconds(rows, nw.col("startedAt")) // 1_000_000
+    rows = rows.with_columns(bucket=calendar.place(seconds)[0])
+    keys = [*by, "bucket"]
+    table = failures.failure_table(
+        rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
+    )
+    notes = table.attrs["activitykit"]
+    counted = rows.filter(frames.root()) if roots else rows
+    lengths = duration_table(counted, keys, moment, quantiles=(0.5, 0.95))
+    table = table.merge(lengths[[*keys, "p50_s", "p95_s"]], on=keys, how="left")
+    table["bucket"] = pd.to_datetime(table["bucket"].map(span), unit="s", utc=True).dt.tz_convert(
+        tz
+    )
+    columns = ["bucket", *failures.COLUMNS, "p50_s", "p95_s"]
+    return frames.tidy(
+        table, columns, by=by, counts={**counts, **notes["left_out"]}, as_of=moment, tz=tz,
+        freq=freq, policy=repr(policy), confidence=confidence,
+    )  # fmt: skip
+
+
+def _span(rows: Rows, freq: str, tz: str) -> tuple[Buckets, "pd.Series[int]"]:
+    started = nw.col("startedAt")
+    ends = frames.collect(rows.select(first=started.min(), last=started.max()))
+    if not len(ends) or ends["first"].isna().all():
+        now = pd.Timestamp(0, tz="UTC")
+        return buckets(freq, tz, now, now), pd.Series(dtype="int64")
+    first, last = ends["first"].iloc[0], ends["last"].iloc[0]
+    calendar = buckets(freq, tz, first, last)
+    return calendar, calendar.starts(int(first.timestamp()), int(last.timestamp())).iloc[:-1]
