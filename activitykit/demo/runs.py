@@ -1,7 +1,7 @@
-"""What happens in the simulated world: every activity as a `Job`, before it is written down.
+"""Single runs of the simulation: each activity as a `Job`, before it is written down.
 
-A group of jobs is a root and its children in the order of their creation. Times are nanoseconds
-since 1970 in UTC. A job that ends after the window is still running.
+A group is a root and its children, in the order of their creation. Times are nanoseconds since
+1970 in UTC.
 """
 
 import random
@@ -9,56 +9,83 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from activitykit.demo import faults
-from activitykit.demo.faults import BACKING_UP, PLAN_RUN, Fault, Level
-from activitykit.demo.world import (
-    DAY,
-    HOUR,
-    MINUTE,
-    SECOND,
-    Plan,
-    Resource,
-    Window,
-    lognormal,
+from activitykit.demo.faults import (
+    BACKING_UP,
+    PLAN_RUN,
+    Fault,
+    Level,
+    command_failed,
+    faults,
+    levels_of,
+    summary,
 )
+from activitykit.demo.world import DAY, HOUR, SECOND, Kind, Plan, Resource, lognormal
 
 Family = Literal["backup", "cloud", "event", "update", "scan", "restore"]
 
-RETENTION: Final = "45D64182-5DF4-4AE0-9D42-55E1C3DB942B"
-REPLICATION: Final = "FFBC7082-9C55-47D1-A6D2-1744EC8D7481"
 RESOLVING: Final = "FD79C554-B363-4DB2-97BC-1E5A94094A94"
 PRE_COMMAND: Final = "73417128-5DAC-4263-83CD-4332EF280E7B"
-# no type for validation is published; one that no table knows is what a toolkit must live with
+RETENTION: Final = "45D64182-5DF4-4AE0-9D42-55E1C3DB942B"
+REPLICATION: Final = "FFBC7082-9C55-47D1-A6D2-1744EC8D7481"
+# no type for validation is published; one that no table knows is what users have to live with
 VALIDATION: Final = "6E2B7C51-0D94-4B3A-8F60-D1A7C94E5B28"
-_EDIT_PLAN = "F5CD89C9-3CD1-4DBC-97F3-82BF93687B46"
-_RESTORE_VM = "08FF37D8-FB90-49A3-828B-B9A8CDA417B3"
-_RESTORE_FILES = "F30407D6-601F-11E0-9C67-FF46DFD72085"
-TITLES: Final = {
-    BACKING_UP: "Backing up",
-    RESOLVING: "Resolving items to back up",
-    PRE_COMMAND: "Pre-backup command",
-    RETENTION: "Applying retention rules",
-    REPLICATION: "Replicating backups",
-    VALIDATION: "Validating backups",
+EDIT_PLAN: Final = "F5CD89C9-3CD1-4DBC-97F3-82BF93687B46"
+ADD_AGENT: Final = ("agent.add", "A59E8BF2-39C3-42C4-B667-CB672381A214")
+REVOKE_PLAN: Final = ("policy.revoke", "44328016-20D7-4799-A357-CF152C904ED0")
+_RESTORE_VM, _RESTORE_MACHINE = (
+    "08FF37D8-FB90-49A3-828B-B9A8CDA417B3",
+    "6F80C46F-90AC-4F6F-9578-3CAEF754A637",
+)
+_CLOUD_TYPES: Final[dict[Kind, tuple[str, ...]]] = {
+    "mailbox": ("UserMailboxBackup", "GSBackupGMail", "0016750A-EE56-49E6-BF59-7C768C9869AC"),
+    "site": ("SPBackup", "019CF690-803B-451F-9E4B-B76C478BC05F"),
+    "drive": ("ODBackup", "GSBackupGDrive"),
 }
+_CLOUD_RESTORES: Final = {
+    "UserMailboxBackup": "UserMailboxRestore",
+    "SPBackup": "SPRestore",
+    "ODBackup": "ODRestore",
+    "GSBackupGMail": "GSRestoreGMail",
+    "GSBackupGDrive": "GSRestoreGDrive",
+}
+_TIME_LIMIT: Final = 8 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends: the result code and, for errors and warnings, the reason."""
+
+    outcome: str = "ok"
+    fault: Fault | None = None
+    levels: tuple[Level, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all the work was done."""
+        return self.outcome in {"ok", "warning"}
+
+
+GOOD: Final = Ending()
 
 
 @dataclass(slots=True)
 class Job:
-    """One activity to be; what is None is not known yet, or never will be.
+    """One activity to be.
 
     Attributes
     ----------
     started, ended
-        `ended` of a job that still runs is None.
+        None while it waits, or runs.
+    result
+        The result word for word, in place of what `ending` would give.
     touched
-        Last change of the record when that is neither the end nor the moment of delivery.
+        Last change of the record, where that is not its end.
     arrival
         When a late record reached the server.
-    outcome
-        The result code.
-    done
-        Bytes read; `share` of the work is done when it runs or broke off.
+    done, share
+        Bytes read, and how much of the work has been done.
+    at_partner
+        Whether it belongs to the partner above the resource's tenant.
     """
 
     family: Family
@@ -69,15 +96,14 @@ class Job:
     ended: int | None
     plan: Plan | None = None
     parent: "Job | None" = None
-    outcome: str = "ok"
-    fault: Fault | None = None
-    levels: tuple[Level, ...] = ()
+    ending: Ending = GOOD
     result: dict[str, Any] | None = None
     state: str | None = None
     touched: int | None = None
     arrival: int | None = None
     full: bool = False
     manual: bool = False
+    at_partner: bool = False
     done: int = 0
     share: float = 1.0
     id: int = 0
@@ -86,376 +112,166 @@ class Job:
 
 
 Group = list[Job]
-Incident = Literal[
-    "running", "overdue", "stuck", "paused", "enqueued", "assigned", "cancelled", "timedout",
-    "abandoned", "warning", "called off", "late", "restore", "failed restore", "none",
-]  # fmt: skip
-_INCIDENTS: Final[tuple[Incident, ...]] = (
-    "running", "late", "stuck", "warning", "cancelled", "enqueued", "overdue", "called off",
-    "paused", "abandoned", "timedout", "assigned", "restore", "failed restore",
-)  # fmt: skip
-_OPEN: Final[tuple[Incident, ...]] = (
-    "running", "overdue", "stuck", "paused", "enqueued", "assigned"
-)  # fmt: skip
-_TIME_LIMIT: Final = 8 * HOUR
 
 
-def groups_of(
-    resource: Resource, window: Window, rng: random.Random, *, pace: int, hourly: int
-) -> list[Group]:
-    """Give all that happened on a resource within the window, oldest first.
+def duration(rng: random.Random, median: float, sigma: float) -> int:
+    """Draw a log-normal time span in nanoseconds, its median given in seconds."""
+    return int(lognormal(rng, median, sigma) * SECOND) + rng.randrange(1000)
+
+
+def backup(
+    resource: Resource, at: int, ending: Ending, rng: random.Random, *, wait: int, grown: float
+) -> Group:
+    """Run a plan on a machine, or on the machines of a host: a root and its children.
 
     Parameters
     ----------
-    pace
-        Only every so many-th turn of a schedule, for small samples.
-    hourly
-        How many nanoseconds before the end an hourly plan came into force.
+    wait
+        Nanoseconds in the queue.
+    grown
+        Factor by which the data has grown since the start of the simulation.
     """
-    incident = _incident(resource, rng)
-    groups = [*_events(resource, window, rng), *_care(resource, window, rng, pace=pace)]
-    stop = window.until
-    if incident in _OPEN:
-        groups.append(_open_run(incident, resource, window, rng))
-        stop = groups[-1][0].created - 6 * HOUR
-    since = window.back(hourly) if resource.plan.cadence == "hourly" else window.since
-    for at in _turns(resource.plan, since, stop, pace):
-        groups.extend(_scheduled(resource, at, window, rng))
-    if incident not in (*_OPEN, "none"):
-        groups.append(_closed_run(incident, resource, window, rng))
-    cut = [[job for job in group if job.created < window.until] for group in groups]
-    for group in cut:
-        _leave_open(group, window, rng)
-    return sorted((group for group in cut if group), key=lambda group: group[0].created)
-
-
-def documented_failure(
-    resource: Resource, window: Window, rng: random.Random, result: dict[str, Any]
-) -> Group:
-    """Give the failed run of a virtualization host that carries the published result."""
-    at = window.since + (window.until - window.since) // 2 + rng.randrange(SECOND)
-    root, *children = _backup(resource, at, at, rng, "error", faults.ACCESS_DENIED, 1.0)
-    root.result = result
-    return [root, *children]
-
-
-def single_events(resource: Resource, window: Window, rng: random.Random, n: int) -> list[Group]:
-    """Give any number of single records, each a group of its own."""
-    span = window.until - window.since
-    moments = (window.since + int(rng.random() * 0.999 * span) for _ in range(n))
-    return [[_event(resource, at, rng.choice(("policy.apply", _EDIT_PLAN)))] for at in moments]
-
-
-def _incident(resource: Resource, rng: random.Random) -> Incident:
-    """Give each of the first resources another incident, and the later ones few."""
-    if resource.index < len(_INCIDENTS):
-        return _INCIDENTS[resource.index]
-    return rng.choice(_INCIDENTS) if rng.random() < 0.15 else "none"
-
-
-def _turns(plan: Plan, since: int, until: int, pace: int) -> Iterator[int]:
-    """Give the moments at which a schedule is due."""
-    day = since // DAY
-    while (midnight := day * DAY) < until:
-        weekday = (day + 3) % 7
-        due = {"weekdays": weekday < 5, "weekly": weekday == 5}.get(plan.cadence, True)
-        if due and (plan.cadence == "weekly" or day % pace == 0):
-            hours = range(5, 21) if plan.cadence == "hourly" else (0,)
-            moments = (midnight + plan.minute * MINUTE + hour * HOUR for hour in hours)
-            yield from (at for at in moments if since <= at < until)
-        day += 1
-
-
-def _risk(resource: Resource, share: float) -> float:
-    """Give the probability that a run fails, at a share of the window."""
-    turned = share >= resource.turn
-    return {
-        "healthy": 0.008 * resource.tenant.care,
-        "flaky": 0.08,
-        "chronic": 0.75,
-        "recovered": 0.01 if turned else 0.7,
-        "failing": 0.9 if turned else 0.01,
-        "never": 1.0,
-    }[resource.story]
-
-
-def _outcome(resource: Resource, risk: float, rng: random.Random) -> str:
-    if rng.random() < risk:
-        return rng.choices(("error", "timedout", "abandoned"), (90, 4, 6))[0]
-    if resource.story == "never":
-        return "error"
-    return rng.choices(("ok", "warning", "cancelled", "called off"), (960, 32, 5, 3))[0]
-
-
-def _scheduled(resource: Resource, at: int, window: Window, rng: random.Random) -> Iterator[Group]:
-    """Run a plan once, and again a little later when it has failed."""
-    at += rng.randrange(30 * SECOND)
-    risk = _risk(resource, window.share(at))
-    outcome, wait = _outcome(resource, risk, rng), _queue_delay(at, rng)
-    group = _run(resource, at, window, rng, outcome, wait=wait)
-    if resource.kind == "workstation" and rng.random() < 0.04:
-        _deliver_late(group, window, rng)
-    yield group
-    failed = group[0].outcome in {"error", "timedout", "abandoned"}
-    if failed and group[0].ended is not None and rng.random() < 0.5:
-        again = group[0].ended + rng.randrange(10 * MINUTE, 40 * MINUTE)
-        yield _run(resource, again, window, rng, _outcome(resource, 0.6 * risk, rng))
-
-
-def _run(
-    resource: Resource, at: int, window: Window, rng: random.Random, outcome: str, *, wait: int = 0
-) -> Group:
-    fault = faults.usual_fault(resource, rng) if outcome == "error" else None
-    if outcome == "called off":
-        outcome, fault = "error", faults.CANCELLED
-    grown = 1 + resource.drift * window.share(at)
-    if resource.in_cloud:
-        return [_cloud(resource, at, at + wait, rng, outcome, fault, grown)]
-    return _backup(resource, at, at + wait, rng, outcome, fault, grown)
-
-
-def _queue_delay(at: int, rng: random.Random) -> int:
-    """Give the wait before the start: none for most, minutes around midnight when all want to."""
-    if rng.random() < 0.5:
-        return 0
-    busy = 240 if at % DAY > 20 * HOUR or at % DAY < 2 * HOUR else 15
-    return int(lognormal(rng, busy, 1.0) * SECOND)
-
-
-def _backup(
-    resource: Resource, at: int, started: int, rng: random.Random,
-    outcome: str, fault: Fault | None, grown: float,
-) -> Group:  # fmt: skip
-    """Run a plan on a machine, or on the machines of a host: a root and its children."""
-    plan = resource.plan
-    full = plan.cadence == "weekly" or (at // DAY + resource.index) % 7 == 2
-    root = Job("backup", PLAN_RUN, resource, at, started, None, plan, full=full)
+    root = Job("backup", PLAN_RUN, resource, at, at + wait, None, resource.plan)
+    root.full = resource.plan.cadence == "weekly" or (at // DAY + resource.index) % 7 == 2
     root.manual = rng.random() < 0.04
-    children: Group = []
-    cursor = started + rng.randrange(2 * SECOND, 9 * SECOND)
+    group = [root]
     if resource.machines or rng.random() < 0.1:
-        cursor = _step(children, root, RESOLVING if resource.machines else PRE_COMMAND, cursor, rng)
+        _step(group, RESOLVING if resource.machines else PRE_COMMAND, rng, median=15)
+    for machine, end in _endings(resource, ending, rng):
+        _back_up(group, machine, end, grown, rng)
+    if ending.whole:
+        _aftercare(group, resource.plan, rng)
+    root.ended = _next_start(group, rng) + rng.randrange(SECOND, 5 * SECOND)
+    root.done = sum(child.done for child in group if child.type == BACKING_UP)
+    root.share = min(child.share for child in group)
+    root.ending = _sum_up(resource.plan, group, ending)
+    return group
+
+
+def _endings(
+    resource: Resource, ending: Ending, rng: random.Random
+) -> Iterator[tuple[Resource, Ending]]:
+    """Give each machine of a run its ending: one of many is spared, and a break ends the run."""
     machines = resource.machines or (resource,)
-    spared = rng.randrange(len(machines)) if outcome != "ok" and len(machines) > 2 else -1
+    spared = rng.randrange(len(machines)) if len(machines) > 2 else None
     for number, machine in enumerate(machines):
-        hit = outcome if number != spared else "ok"
-        cursor = _back_up(children, root, machine, cursor, rng, hit, fault, grown)
-    if outcome in {"ok", "warning"}:
-        cursor = _aftercare(children, root, cursor, rng)
-    root.ended = cursor + rng.randrange(SECOND, 5 * SECOND)
-    root.done = sum(child.done for child in children if child.type == BACKING_UP)
-    _sum_up(root, children, outcome, fault)
-    return [root, *children]
+        yield machine, GOOD if number == spared else ending
+        if number != spared and not (ending.whole or ending.outcome == "error"):
+            return
 
 
-def _sum_up(root: Job, children: Group, outcome: str, fault: Fault | None) -> None:
-    root.outcome, root.fault = outcome, fault
-    failed = [child for child in children if child.outcome == outcome != "ok"]
-    if outcome == "error" and root.plan is not None:
-        root.levels = faults.summary(root.plan.name, len(failed), failed[0].levels)
-    elif outcome == "warning":
-        root.fault, root.levels = failed[0].fault, failed[0].levels
+def _sum_up(plan: Plan, group: Group, ending: Ending) -> Ending:
+    """Give the ending of a root: it displays one of its failed children."""
+    failed = [job.ending for job in group[1:] if job.ending.outcome == ending.outcome]
+    if ending.outcome == "error":
+        return Ending("error", ending.fault, summary(plan.name, len(failed), failed[0].levels))
+    return failed[0] if ending.outcome == "warning" else ending
 
 
-def _back_up(
-    children: Group, root: Job, machine: Resource, at: int, rng: random.Random,
-    outcome: str, fault: Fault | None, grown: float,
-) -> int:  # fmt: skip
-    """Add the backup of one machine; give the moment at which the next step may begin."""
-    size = machine.size * grown
-    if not root.full:
-        size *= min(0.9, lognormal(rng, 0.02, 0.9))
-    share = 1.0 if outcome in {"ok", "warning"} else 0.02 + 0.7 * rng.random()
-    effort = lognormal(rng, 1.0, 0.25)
-    seconds = lognormal(rng, 45, 0.5) + share * size / machine.speed * effort
-    length = _TIME_LIMIT if outcome == "timedout" else int(seconds * 1000) * 1_000_000
-    job = Job("backup", BACKING_UP, machine, at, at, at + length, root.plan, root, outcome, fault)
-    job.full, job.manual, job.share, job.done = root.full, root.manual, share, int(size * share)
-    if outcome == "warning":
-        job.fault = faults.LOCKED_ITEM
-    if outcome in {"error", "warning"} and job.fault:
-        told = faults.levels_of(job.fault, machine, rng)
-        top = faults.command_failed(BACKING_UP, "Backing up")
-        job.levels = told if outcome == "warning" else (top,) * rng.randint(1, 2) + told
-    children.append(job)
-    job.ended = at + length + rng.randrange(SECOND)
-    return job.ended + rng.randrange(40_000_000, 900_000_000)
-
-
-def _aftercare(children: Group, root: Job, at: int, rng: random.Random) -> int:
-    plan = root.plan
-    if rng.random() < 0.6:
-        at = _step(children, root, RETENTION, at, rng)
-    if plan is not None and plan.replicates and rng.random() < 0.7:
-        at = _step(children, root, REPLICATION, at, rng, median=240)
-    if plan is not None and plan.validates and rng.random() < 0.6:
-        at = _step(children, root, VALIDATION, at, rng, median=400)
-    return at
-
-
-def _step(
-    children: Group, root: Job, kind: str, at: int, rng: random.Random, *, median: float = 20
-) -> int:
-    ended = at + int(lognormal(rng, median, 0.8) * 1000) * 1_000_000 + rng.randrange(SECOND)
-    children.append(Job("backup", kind, root.resource, at, at, ended, root.plan, root))
+def _next_start(group: Group, rng: random.Random) -> int:
+    """Give the moment at which the next step of a run may begin."""
+    last = group[-1]
+    ended = last.created if last.ended is None else last.ended
+    if last.parent is None:
+        return (last.started or ended) + rng.randrange(2 * SECOND, 9 * SECOND)
     return ended + rng.randrange(40_000_000, 900_000_000)
 
 
-_CLOUD_TYPES: Final = {
-    "mailbox": ("UserMailboxBackup", "GSBackupGMail", "0016750A-EE56-49E6-BF59-7C768C9869AC"),
-    "site": ("SPBackup", "019CF690-803B-451F-9E4B-B76C478BC05F"),
-    "drive": ("ODBackup", "GSBackupGDrive"),
-}
-_CLOUD_RESTORES: Final = {
-    "UserMailboxBackup": "UserMailboxRestore", "GSBackupGMail": "GSRestoreGMail",
-    "SPBackup": "SPRestore", "ODBackup": "ODRestore", "GSBackupGDrive": "GSRestoreGDrive",
-}  # fmt: skip
+def _back_up(
+    group: Group, machine: Resource, ending: Ending, grown: float, rng: random.Random
+) -> None:
+    """Add the backup of one machine; its length follows the amount of data."""
+    root, at = group[0], _next_start(group, rng)
+    share = 1.0 if ending.whole else 0.02 + 0.7 * rng.random()
+    size = machine.size * grown * share
+    if not root.full:
+        size *= min(0.9, lognormal(rng, 0.02, 0.9))
+    length = duration(rng, 45, 0.5) + duration(rng, size / machine.speed, 0.25)
+    if ending.outcome == "timedout":
+        length = _TIME_LIMIT + rng.randrange(SECOND)
+    job = Job("backup", BACKING_UP, machine, at, at, at + length, root.plan, root)
+    job.ending = told(ending, machine, rng, under=rng.randint(1, 2))
+    job.full, job.manual, job.share, job.done = root.full, root.manual, share, int(size)
+    group.append(job)
 
 
-def _cloud_type(resource: Resource) -> str:
-    types = _CLOUD_TYPES[resource.kind]
-    return types[resource.index // 4 % len(types)]
+def told(ending: Ending, resource: Resource, rng: random.Random, *, under: int = 0) -> Ending:
+    """Add what an error or warning says, below so many levels of the command framework."""
+    if ending.fault is None:
+        return ending
+    above = command_failed(BACKING_UP, "Backing up")
+    levels = levels_of(ending.fault, resource, rng)
+    return Ending(ending.outcome, ending.fault, (above,) * under + levels)
 
 
-def _cloud(
-    resource: Resource, at: int, started: int, rng: random.Random,
-    outcome: str, fault: Fault | None, grown: float,
-) -> Job:  # fmt: skip
+def _aftercare(group: Group, plan: Plan, rng: random.Random) -> None:
+    if rng.random() < 0.6:
+        _step(group, RETENTION, rng, median=20)
+    if plan.replicates and rng.random() < 0.7:
+        _step(group, REPLICATION, rng, median=240)
+    if plan.validates and rng.random() < 0.6:
+        _step(group, VALIDATION, rng, median=400)
+
+
+def _step(group: Group, kind: str, rng: random.Random, *, median: float) -> None:
+    root, at = group[0], _next_start(group, rng)
+    ended = at + duration(rng, median, 0.8)
+    group.append(Job("backup", kind, root.resource, at, at, ended, root.plan, root))
+
+
+def cloud_backup(
+    resource: Resource, at: int, ending: Ending, rng: random.Random, *, wait: int, grown: float
+) -> Job:
     """Back up a mailbox, site or drive: one activity without children."""
-    size = resource.size * grown * min(0.9, lognormal(rng, 0.03, 1.1))
-    share = 1.0 if outcome in {"ok", "warning"} else 0.5 * rng.random()
-    seconds = lognormal(rng, 30, 0.7) + size * share / resource.speed
-    length = _TIME_LIMIT if outcome == "timedout" else int(seconds * 1000) * 1_000_000
-    ended = started + length + rng.randrange(SECOND)
-    job = Job("cloud", _cloud_type(resource), resource, at, started, ended, resource.plan)
-    job.outcome, job.share, job.done = outcome, share, int(size * share)
-    job.fault = faults.LOCKED_ITEM if outcome == "warning" else fault
-    if outcome in {"error", "warning"} and job.fault:
-        job.levels = faults.levels_of(job.fault, resource, rng)
+    share = 1.0 if ending.whole else 0.5 * rng.random()
+    size = resource.size * grown * share * min(0.9, lognormal(rng, 0.03, 1.1))
+    length = duration(rng, 30 + size / resource.speed, 0.5)
+    if ending.outcome == "timedout":
+        length = _TIME_LIMIT + rng.randrange(SECOND)
+    started = at + wait
+    job = Job("cloud", _cloud_type(resource), resource, at, started, started + length)
+    job.plan, job.ending = resource.plan, told(ending, resource, rng)
+    job.share, job.done = share, int(size)
     if rng.random() < 0.05:
         job.started = None
     return job
 
 
-def _event(resource: Resource, at: int, kind: str) -> Job:
-    """Log a change of management: it has no duration."""
-    return Job("event", kind, resource, at, at, at, resource.plan)
+def _cloud_type(resource: Resource) -> str:
+    types = _CLOUD_TYPES[resource.kind]
+    return types[(resource.index // 4 + resource.index // 16) % len(types)]
 
 
-def _events(resource: Resource, window: Window, rng: random.Random) -> Iterator[Group]:
-    """Give the management events: a new agent and its plan, and edits of plans."""
-    span = window.until - window.since
-    if rng.random() < 0.3:
-        at = window.since + int(span * 0.9 * rng.random())
-        kinds = ("agent.add", "A59E8BF2-39C3-42C4-B667-CB672381A214")
-        yield [_event(resource, at, rng.choice(kinds))]
-        yield [_event(resource, min(at + rng.randrange(HOUR), window.until - 1), "policy.apply")]
-    if rng.random() < 0.3:
-        kinds = ("policy.revoke", "44328016-20D7-4799-A357-CF152C904ED0", _EDIT_PLAN)
-        yield [_event(resource, window.since + int(span * rng.random()), rng.choice(kinds))]
-
-
-def _care(resource: Resource, window: Window, rng: random.Random, *, pace: int) -> Iterator[Group]:
-    """Give the component updates of an agent and the scans of its machine."""
-    if resource.in_cloud:
-        return
-    span = window.until - window.since
-    for _ in range(rng.randint(0, 4) // min(pace, 2)):
-        at = window.since + int(span * rng.random())
-        kind = rng.choice(("Download", "AddFeatures", "AutoUpdateStandby"))
-        failed = rng.random() < 0.03
-        ended = at + int(lognormal(rng, 8, 2.0) * 1000) * 1_000_000 + rng.randrange(SECOND)
-        yield [_simple("update", kind, resource, at, ended, rng, failed=failed)]
-    scans = ("WinScan", "TpScan", "NGMP_FullScan")
-    for day in range(rng.randrange(7), int(span // DAY), 7 * pace):
-        at = window.since + day * DAY + int(lognormal(rng, 10 * 3600, 0.2) * SECOND)
-        kind = scans[resource.index % 3]
-        median = 5400 if kind == "NGMP_FullScan" else 150
-        ended = at + int(lognormal(rng, median, 0.6) * SECOND)
-        yield [_simple("scan", kind, resource, at, ended, rng, failed=rng.random() < 0.01)]
-
-
-def _simple(
-    family: Family, kind: str, resource: Resource, at: int, ended: int, rng: random.Random,
-    *, failed: bool,
-) -> Job:  # fmt: skip
-    job = Job(family, kind, resource, at, at, ended)
-    if failed:
-        job.outcome, job.fault = "error", faults.usual_fault(resource, rng)
-        job.levels = faults.levels_of(job.fault, resource, rng)
-    return job
-
-
-def _restore(resource: Resource, at: int, rng: random.Random, *, failed: bool) -> Job:
+def restore(resource: Resource, at: int, ending: Ending, rng: random.Random) -> Job:
+    """Recover a machine or cloud items, started by hand."""
     if resource.in_cloud:
         kind = _CLOUD_RESTORES.get(_cloud_type(resource), "UserMailboxRestore")
     else:
-        kind = _RESTORE_VM if resource.machines else _RESTORE_FILES
-    ended = at + int(lognormal(rng, 1500, 1.0) * SECOND)
-    job = Job("restore", kind, resource, at, at, ended, manual=True)
-    job.done = int(resource.size * 0.3 * rng.random())
-    if failed:
-        job.outcome, job.fault, job.share = "error", faults.NO_SPACE, 0.4
-        job.levels = faults.levels_of(faults.NO_SPACE, resource, rng)
+        kind = _RESTORE_VM if resource.machines else _RESTORE_MACHINE
+    job = single("restore", kind, resource, at, ending, rng, median=1500)
+    job.manual, job.done = True, int(resource.size * 0.3 * rng.random())
     return job
 
 
-def _closed_run(
-    incident: Incident, resource: Resource, window: Window, rng: random.Random
+def single(
+    family: Family, kind: str, resource: Resource, at: int, ending: Ending, rng: random.Random,
+    *, median: float,
+) -> Job:  # fmt: skip
+    """Run something without children, of about so many seconds."""
+    job = Job(family, kind, resource, at, at, at + duration(rng, median, 1.0))
+    job.ending, job.share = told(ending, resource, rng), 1.0 if ending.whole else 0.4
+    return job
+
+
+def event(resource: Resource, at: int, kind: str, *, at_partner: bool = False) -> Job:
+    """Log a change of management: it has no duration."""
+    return Job("event", kind, resource, at, at, at, resource.plan, at_partner=at_partner)
+
+
+def documented_failure(
+    resource: Resource, at: int, result: dict[str, Any], rng: random.Random
 ) -> Group:
-    """Give a run of the last days that ended in an unusual way."""
-    at = window.back(rng.randrange(12 * HOUR, 60 * HOUR))
-    if incident in {"restore", "failed restore"}:
-        return [_restore(resource, at, rng, failed=incident == "failed restore")]
-    if incident == "late":
-        group = _run(resource, at, window, rng, "ok")
-        _deliver_late(group, window, rng)
-        return group
-    return _run(resource, at, window, rng, incident)
-
-
-def _open_run(incident: Incident, resource: Resource, window: Window, rng: random.Random) -> Group:
-    """Give a run that is waiting or running at the end of the window."""
-    ages = {
-        "running": 40 * MINUTE, "overdue": 9 * HOUR, "stuck": 6 * DAY, "paused": 5 * HOUR,
-        "enqueued": 20 * MINUTE, "assigned": 2 * MINUTE,
-    }  # fmt: skip
-    at = window.back(int(lognormal(rng, ages[incident], 0.1)))
-    group = _run(resource, at, window, rng, "ok")
-    root = group[0]
-    root.started = at
-    if incident in {"enqueued", "assigned"}:
-        root.started, root.ended, root.state = None, None, incident
-        return [root]
-    keep = next((number for number, job in enumerate(group) if job.type == BACKING_UP), 0)
-    for job in group[: keep + 1]:
-        if job is root or job is group[keep]:
-            job.ended, job.share = None, round(0.1 + 0.8 * rng.random(), 3)
-            if incident == "paused":
-                job.state = "paused"
-            if incident == "stuck":
-                job.touched = min(job.created + rng.randrange(HOUR), window.until)
-    return group[: keep + 1]
-
-
-def _deliver_late(group: Group, window: Window, rng: random.Random) -> None:
-    """Let a finished group reach the server hours after it happened, as from a laptop."""
-    ended = max(job.ended or window.until for job in group)
-    arrival = ended + int(lognormal(rng, 9 * 3600, 0.8) * SECOND)
-    if arrival + SECOND < window.until:
-        for number, job in enumerate(group):
-            job.arrival = arrival + number * 20_000_000
-
-
-def _leave_open(group: Group, window: Window, rng: random.Random) -> None:
-    """Mark what has not ended by the end of the window."""
-    for job in group:
-        if job.started is not None and job.started > window.until:
-            job.started, job.ended, job.state = None, None, "enqueued"
-        elif job.ended is not None and job.ended > window.until:
-            length = job.ended - (job.started or job.created)
-            job.share = round((window.until - (job.started or job.created)) / length, 3)
-            job.ended = None
-        if job.ended is None and job.touched is None:
-            latest = max(job.started or job.created, window.until - rng.randrange(4 * MINUTE))
-            job.touched = min(latest, window.until)
+    """Give the failed run of a virtualization host that carries the published result."""
+    group = backup(resource, at, Ending("error", faults("vm")[0]), rng, wait=0, grown=1.0)
+    group[0].result = result
+    return group

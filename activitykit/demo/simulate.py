@@ -5,24 +5,28 @@ import json
 import random
 from collections.abc import Iterator
 from importlib.resources import files
-from itertools import count
+from itertools import accumulate, pairwise
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from activitykit.demo import runs, wire
-from activitykit.demo.runs import Group, Job
-from activitykit.demo.world import DAY, DOCUMENTED_HOST, Resource, Window, resource, stream
+from activitykit.demo import wire
+from activitykit.demo.history import edits, history
+from activitykit.demo.runs import Group, Job, documented_failure
+from activitykit.demo.world import DAY, DOCUMENTED_HOST, Window, resource, stream
 from activitykit.filters import Moment, to_timestamp
 
 UNTIL: Final = "2026-11-01T06:00:00Z"
 """End of the simulated time, fixed so that the same call gives the same data on any day."""
+_FIRST: Final = "2013-01-01T00:00:00Z"
 _SAMPLE_SIZE: Final = 600
 # with fewer activities than these, documented examples would be most of what there is
 _ENOUGH_FOR_EXAMPLES: Final = 50
 # a resource has about 80 activities in 30 days; a small sample shall show a dozen resources
 _ROWS_OF_A_DOZEN_PER_DAY: Final = 32
 _SLOWEST: Final = 8
-_HOURLY_DAYS_PER_ROW: Final = 1 / 300
+# in a small sample an hourly plan is new, or there would be little else
+_ROWS_PER_HOURLY_DAY: Final = 300
 
 
 def simulate(
@@ -32,8 +36,8 @@ def simulate(
 
     Backups with children, retries and slow growth, scans, updates, cloud-to-cloud backups and
     management events of a tree of tenants, with the failures, oddities and open runs that real
-    data has. From 50 activities on, the published examples are among them, word for word and with
-    their own dates in 2020 and 2025.
+    data has. From 50 activities on, the six published examples are among them, word for word and
+    with their own dates in 2020 and 2025; within a day or more, a published failure is as well.
 
     Parameters
     ----------
@@ -54,19 +58,20 @@ def simulate(
     Raises
     ------
     ValueError
-        When `n` is negative, `days` is not positive, or `until` cannot be read.
+        When `n` is negative, `until` cannot be read, `days` is not positive, or the simulated time
+        begins before 2013, when the ids of the service begin.
 
     Examples
     --------
     >>> items = list(simulate(200, seed=7))
-    >>> len(items), items[-1]["state"]
-    (200, 'enqueued')
+    >>> len(items), items[0]["createdAt"]
+    (200, '2020-04-22T11:34:03.290396913Z')
     """
     if n < 0:
         raise ValueError(f"n={n}; give the number of activities, 0 or more")
-    if not days > 0:
-        raise ValueError(f"days={days}; give a positive number of days")
     end = to_timestamp(until).value
+    if not 0 < days * DAY <= end - to_timestamp(_FIRST).value:
+        raise ValueError(f"days={days}; give more than 0, but do not begin before {_FIRST}")
     return _written(n, seed, Window(end - int(days * DAY), end))
 
 
@@ -86,68 +91,66 @@ def write_sample(path: str | Path, *, n: int = _SAMPLE_SIZE, seed: int = 0) -> P
 
 
 def _written(n: int, seed: int, window: Window) -> Iterator[dict[str, Any]]:
-    """Number the jobs, then write them one by one, the published examples in their places."""
-    *examples, failed = _examples() if n >= _ENOUGH_FOR_EXAMPLES else [{}]
-    groups = _documented(seed, window, failed["result"]) if failed else []
-    room = n - len(examples) - sum(map(len, groups))
-    jobs = [job for group in [*groups, *_planned(room, seed, window)] for job in group]
-    _number(jobs, stream(seed, "numbers"))
+    """Write the jobs in order of id, the published examples in their places."""
+    examples: list[dict[str, Any]] = []
+    groups: list[Group] = []
+    if n >= _ENOUGH_FOR_EXAMPLES:
+        *examples, failed = _published()
+        if window.until - window.since >= DAY:
+            groups.append(_documented(seed, window, failed["result"]))
+    groups += _planned(n - len(examples) - sum(map(len, groups)), seed, window)
+    jobs = _numbered([job for group in groups for job in group], stream(seed, "numbers"))
     rng = stream(seed, "wire")
-    entries: list[tuple[int, Job | dict[str, Any]]] = [(job.id, job) for job in jobs]
-    entries += [(example["id"], example) for example in examples]
-    for _, entry in sorted(entries, key=lambda pair: pair[0]):
+    entries = [(job.id, job) for job in jobs] + [(item["id"], item) for item in examples]
+    for _, entry in sorted(entries, key=itemgetter(0)):
         yield wire.activity(entry, window, rng) if isinstance(entry, Job) else entry
 
 
 def _planned(n: int, seed: int, window: Window) -> list[Group]:
     """Add resource after resource until there are n activities.
 
-    The last resource joined late: only its newest groups of activities count.
+    Of the last one only the newest runs count, as if it had joined late.
     """
     days = (window.until - window.since) / DAY
     pace = min(_SLOWEST, 1 + int(_ROWS_OF_A_DOZEN_PER_DAY * days) // max(n, 1))
-    hourly = int(n * _HOURLY_DAYS_PER_ROW * DAY)
+    hourly = n * DAY // _ROWS_PER_HOURLY_DAY
     planned: list[Group] = []
-    for index in count():
-        if n == 0:
-            break
-        machine, rng = resource(seed, index), stream(seed, "runs", index)
-        groups = runs.groups_of(machine, window, rng, pace=pace, hourly=hourly)
+    index = 0
+    while True:
+        one, rng = resource(seed, index), stream(seed, "history", index)
+        groups = history(one, window, rng, pace=pace, hourly=hourly)
         fitting = _newest(groups, n)
         planned += fitting
         n -= sum(map(len, fitting))
-        if len(fitting) < len(groups):
-            return planned + runs.single_events(machine, window, rng, n)
-    return planned
+        if n == 0 or len(fitting) < len(groups):
+            return planned + edits(one, window, rng, n)
+        index += 1
 
 
 def _newest(groups: list[Group], n: int) -> list[Group]:
     """Give the newest groups that together have no more than n activities."""
-    fitting: list[Group] = []
-    for group in reversed(groups):
-        n -= len(group)
-        if n < 0:
-            break
-        fitting.append(group)
-    return fitting
+    sizes = accumulate(len(group) for group in reversed(groups))
+    return groups[len(groups) - sum(size <= n for size in sizes) :]
 
 
-def _number(jobs: list[Job], rng: random.Random) -> None:
-    """Give every job an id of its own, those of parents first."""
+def _numbered(jobs: list[Job], rng: random.Random) -> list[Job]:
+    """Give every job an id of its own, a parent's below its children's."""
     for job in jobs:
         wire.number(job, rng)
-    jobs.sort(key=lambda job: job.id)
-    for before, job in zip(jobs, jobs[1:], strict=False):
-        if job.id <= before.id:
-            job.id = before.id + 1
+    jobs = sorted(jobs, key=attrgetter("id"))
+    for before, job in pairwise(jobs):
+        job.id = max(job.id, before.id + 1)
+    return jobs
 
 
-def _documented(seed: int, window: Window, result: dict[str, Any]) -> list[Group]:
-    host: Resource = resource(seed, DOCUMENTED_HOST)
-    return [runs.documented_failure(host, window, stream(seed, "documented"), result)]
+def _documented(seed: int, window: Window, result: dict[str, Any]) -> Group:
+    at = (window.since + window.until) // 2
+    return documented_failure(
+        resource(seed, DOCUMENTED_HOST), at, result, stream(seed, "documented")
+    )
 
 
-def _examples() -> list[dict[str, Any]]:
-    """Read the published activities; the last one is a result without its activity."""
+def _published() -> list[dict[str, Any]]:
+    """Read the published objects; the last one is a result without its activity."""
     text = files("activitykit.demo").joinpath("examples.ndjson").read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -4,14 +4,31 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from activitykit.demo import faults
-from activitykit.demo.faults import BACKING_UP
-from activitykit.demo.runs import TITLES, Job
+from activitykit.demo.faults import BACKING_UP, domain_error
+from activitykit.demo.runs import (
+    ADD_AGENT,
+    EDIT_PLAN,
+    PRE_COMMAND,
+    REPLICATION,
+    RESOLVING,
+    RETENTION,
+    VALIDATION,
+    Job,
+)
 from activitykit.demo.world import DAY, SECOND, Window, new_uuid
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_ZERO: Final = 1288834974287
 _SEQUENCES: Final = 4096
+_WITHOUT_RESOURCE: Final = frozenset((*ADD_AGENT, EDIT_PLAN))
+_TITLES: Final = {
+    BACKING_UP: "Backing up",
+    RESOLVING: "Resolving items to back up",
+    PRE_COMMAND: "Pre-backup command",
+    RETENTION: "Applying retention rules",
+    REPLICATION: "Replicating backups",
+    VALIDATION: "Validating backups",
+}
 
 
 def id_at(moment: int, node: int, sequence: int) -> int:
@@ -55,7 +72,7 @@ def activity(job: Job, window: Window, rng: random.Random) -> dict[str, Any]:
     item["state"] = job.state or ("started" if job.ended is None else "completed")
     item["context"] = _context(job, rng)
     item |= {"id": job.id, "idString": str(job.id), "taskIdString": str(job.task)}
-    if job.plan is not None and job.type not in _WITHOUT_POLICY:
+    if job.plan is not None and job.type not in ADD_AGENT:
         kind = "policy.protection.total" if job.family == "event" else "backup"
         item["policy"] = {"id": job.plan.id, "type": kind, "name": job.plan.name}
     if user := _user(job):
@@ -70,13 +87,6 @@ def activity(job: Job, window: Window, rng: random.Random) -> dict[str, Any]:
     if job.ended is not None:
         item["result"] = job.result or _result(job, rng)
     return item
-
-
-_WITHOUT_RESOURCE: Final = frozenset(
-    ("agent.add", "A59E8BF2-39C3-42C4-B667-CB672381A214", "F5CD89C9-3CD1-4DBC-97F3-82BF93687B46")
-)
-_ADDING: Final = ("agent.add", "A59E8BF2-39C3-42C4-B667-CB672381A214")
-_WITHOUT_POLICY: Final = frozenset(_ADDING)
 
 
 def _text(moment: int) -> str:
@@ -98,7 +108,7 @@ def _times(job: Job) -> dict[str, str]:
 
 
 def _tenant(job: Job, window: Window) -> dict[str, str]:
-    tenant = job.resource.tenant
+    tenant = job.resource.partner if job.at_partner else job.resource.tenant
     written = {"id": tenant.id, "name": tenant.name, "locator": tenant.locator}
     if tenant.drops_uuid and job.created < window.since + 2 * DAY:
         return written
@@ -124,7 +134,7 @@ def _executor(job: Job) -> dict[str, str]:
 def _user(job: Job) -> str | None:
     if job.family == "cloud":
         return "BY_SCHEDULE"
-    if job.type in _ADDING:
+    if job.type in ADD_AGENT:
         return f"{job.resource.name}\\AMS User"
     if job.family == "event" or job.manual or job.resource.index % 3 == 0:
         return job.resource.tenant.login
@@ -135,7 +145,7 @@ def _progress(job: Job, rng: random.Random) -> dict[str, Any] | None:
     if job.family == "event" or job.state in {"enqueued", "assigned"}:
         return None
     whole = 100 if job.family != "cloud" else 1000
-    share = job.share if job.ended is None or job.outcome not in {"ok", "warning"} else 1
+    share = job.share
     progress: dict[str, Any] = {"current": int(whole * share), "total": whole}
     if job.done and job.type == BACKING_UP:
         progress["bytesProcessed"] = job.done
@@ -159,19 +169,22 @@ def _left(span: int) -> str:
 
 
 def _result(job: Job, rng: random.Random) -> dict[str, Any]:
-    result: dict[str, Any] = {"code": job.outcome}
-    if job.outcome == "error" and job.fault:
-        result["error"] = faults.domain_error(job.fault, job.levels, job.resource)
-    elif job.outcome == "warning" and job.fault:
-        result["warnings"] = [faults.domain_error(job.fault, job.levels, job.resource)]
-        result["payload"] = {"UnresolvedItemsWarning": [{"message": job.levels[-1].text}]}
-    elif job.outcome == "ok":
-        result |= _payload(job, rng)
+    ending = job.ending
+    result: dict[str, Any] = {"code": ending.outcome}
+    if ending.outcome == "ok":
+        return result | _payload(job, rng)
+    if ending.fault is not None:
+        written = domain_error(ending.fault, ending.levels, job.resource)
+        if ending.outcome == "error":
+            result["error"] = written
+        else:
+            result["warnings"] = [written]
+            result["payload"] = {"UnresolvedItemsWarning": [{"message": ending.levels[-1].text}]}
     return result
 
 
 def _payload(job: Job, rng: random.Random) -> dict[str, Any]:
-    if job.type in _ADDING:
+    if job.type == ADD_AGENT[1]:
         return {"payload": "MachineManagement::AddAgentResponse"}
     if job.type == "NGMP_FullScan":
         return {"payload": {"Infected": rng.choice((0, 0, 0, 0, 1, 3))}}
@@ -202,7 +215,7 @@ def _context(job: Job, rng: random.Random) -> dict[str, Any]:
 def _event_context(job: Job) -> dict[str, Any]:
     context: dict[str, Any] = {"IsProcessRoot": True, "Specific": "Business", "isLegacy": True}
     name, plan = job.resource.name, job.plan
-    if job.type in _ADDING:
+    if job.type in ADD_AGENT:
         context["Persistent"] = {
             "AgentType": "agent", "ID": job.resource.agent, "Name": name,
             "OwnerID": job.resource.tenant.id,
@@ -237,7 +250,7 @@ def _cloud_context(job: Job) -> dict[str, Any]:
         "resourceSubtype": "user" if resource.kind == "mailbox" else "",
         "resourceName": resource.name,
         "suite": ("gworkspace" if resource.index % 2 else "google") if google else "o365",
-        "phase": "done" if job.ended is not None else "backup",
+        "phase": "done" if job.ended is not None else "copy",
         "_runtime": {"bytesProcessed": job.done, "bytesSaved": int(job.done * 0.8)},
     }
     if job.plan is not None:
@@ -260,7 +273,7 @@ def _backup_context(job: Job, rng: random.Random) -> dict[str, Any]:
         "Specific": "Business",
         "UserName": resource.tenant.login,
         "runMode": _run_mode(job),
-        "title": TITLES.get(job.type, "Recovering"),
+        "title": _TITLES.get(job.type, "Recovering"),
     }
     if plan is not None:
         context |= {

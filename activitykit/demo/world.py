@@ -7,7 +7,7 @@ are the same however many activities are asked for.
 import math
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 SECOND: Final = 1_000_000_000
@@ -115,7 +115,7 @@ _KINDS: Final[tuple[Kind, ...]] = (
 _STORIES: Final[dict[int, Story]] = {
     3: "flaky", 6: "failing", 9: "chronic", 11: "recovered", 24: "flaky", 38: "flaky", 45: "flaky",
 }  # fmt: skip
-_STORY_CYCLE, _NEVER_CYCLE, _NEVER_AT = 50, 150, 13
+_STORY_CYCLE, _NEVER_CYCLE, _NEVER_AT = 50, 150, 10
 # customers of one block differ in size; one digit per resource
 _SPREAD: Final = "0123456701020131402010030152100120346012"
 _CUSTOMERS_PER_BLOCK, _CUSTOMERS_PER_PARTNER = 8, 4
@@ -155,10 +155,11 @@ _PLAN_NAMES: Final[dict[Cadence, tuple[str, ...]]] = {
     "weekdays": ("Workstations", "Notebooks mo-fr", "Office PCs; lunch break"),
     "weekly": ("Weekly full + check", "Wochenende"),
     "hourly": ("SQL log hourly",),
-    "daily": ("Microsoft 365 daily", "Google Workspace", "Cloud apps"),
+    "daily": ("Cloud apps daily", "Mail & files", "SaaS / all users"),
 }
-DOCUMENTED_PLAN: Final = "7_Tage_2*Täglich"
+_DOCUMENTED_PLAN: Final = "7_Tage_2*Täglich"
 DOCUMENTED_HOST: Final = 2
+"""Index of the host with two machines that the published failure tells of."""
 
 
 def stream(seed: int, *path: object) -> random.Random:
@@ -229,9 +230,9 @@ def resource(seed: int, index: int) -> Resource:
         return host
     guests = tuple(
         _resource(rng, index, "vm", owner, above, plan, agent=host.agent, number=guest)
-        for guest in range(rng.randint(2, 4))
+        for guest in range(2 if index == DOCUMENTED_HOST else rng.randint(2, 4))
     )
-    return _with_machines(host, guests)
+    return replace(host, machines=guests)
 
 
 def _resource(
@@ -240,6 +241,7 @@ def _resource(
 ) -> Resource:  # fmt: skip
     gigabytes, megabytes = _SCALE[kind]
     never = index % _NEVER_CYCLE == _NEVER_AT
+    story = "never" if never else _STORIES.get(index % _STORY_CYCLE, "healthy")
     return Resource(
         index=index,
         id=new_uuid(rng),
@@ -252,15 +254,10 @@ def _resource(
         size=int(lognormal(rng, gigabytes, 0.8) * GIGABYTE),
         speed=int(lognormal(rng, megabytes, 0.4) * 1_000_000),
         drift=rng.choice((0.0, 0.05, 0.1, 0.1, 0.2, -0.1, 1.5)),
-        story="never" if never else _STORIES.get(index % _STORY_CYCLE, "healthy"),
-        turn=0.45 + 0.4 * rng.random(),
-        tags=rng.choice((("tier-1",), ("tier-2", "on site"))) if index % 9 == 4 else (),
+        story=story,
+        turn=(0.7 if story == "recovered" else 0.85) + 0.1 * rng.random(),
+        tags=rng.choice((("tier-1",), ("tier-2", "on site"))) if index % 9 == 8 else (),
     )
-
-
-def _with_machines(host: Resource, guests: tuple[Resource, ...]) -> Resource:
-    values = {name: getattr(host, name) for name in host.__slots__}
-    return Resource(**{**values, "machines": guests})
 
 
 def _name(rng: random.Random, index: int, kind: Kind, owner: Tenant, number: int | None) -> str:
@@ -279,9 +276,9 @@ def _cadence(index: int, kind: Kind) -> Cadence:
         return "daily"
     if kind == "workstation":
         return "weekdays"
-    if kind == "server" and index % 16 == 4:
-        return "hourly" if index % 32 == 4 else "weekly"
-    return "nightly"
+    if kind == "server" and index % 64 == 4:
+        return "hourly"
+    return "weekly" if kind == "server" and index % 16 == 10 else "nightly"
 
 
 def _plan(
@@ -289,7 +286,7 @@ def _plan(
 ) -> Plan:
     """Give the plan that a tenant's resources of one cadence share; only the minute differs."""
     shared = stream(seed, "plan", number, cadence, documented)
-    name = DOCUMENTED_PLAN if documented else shared.choice(_PLAN_NAMES[cadence])
+    name = _DOCUMENTED_PLAN if documented else shared.choice(_PLAN_NAMES[cadence])
     first = {"nightly": 20 * 60, "weekdays": 11 * 60, "weekly": 21 * 60, "hourly": 0, "daily": 60}
     spread = {"nightly": 8 * 60, "weekdays": 120, "weekly": 180, "hourly": 60, "daily": 330}
     return Plan(
