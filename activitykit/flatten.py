@@ -34,7 +34,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitykit.decode import ARROW_TYPE, RESERVED, TIMES, Decoded, Piece, decode, path_of, to_json
+from activitykit.decode import ARROW_TYPE, Decoded, Piece, decode, to_json
+from activitykit.names import RESERVED, TIMES, path_of
 from activitykit.errors import FlattenError
 from activitykit.filters import format_time
 from activitykit.schema import ATTRS, CORE, DERIVED, SCHEMA_VERSION, note, parse_time
@@ -52,7 +53,7 @@ def flatten(items: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     >>> df[["id", "type", "context.Name"]].to_dict("records")
     [{'id': 7, 'type': 'agent.add', 'context.Name': 'web-1'}]
     """
-    return flatten_pages(json.dumps(list(batch)).encode() for batch in [items])
+    return flatten_pages(json.dumps(list(items)).encode() for _ in [0])
 
 
 def flatten_pages(chunks: Iterable[bytes]) -> pd.DataFrame:
@@ -103,7 +104,7 @@ def _assemble(found: Decoded) -> pd.DataFrame:
 def _gather(pieces: list[Piece], place: Any, n: int, kind: str) -> Any:
     index = np.full(n, -1, dtype=np.int64)
     offset = 0
-    for rows, picks, values in pieces:
+    for (rows, picks), values in pieces:
         at = place[rows]
         kept = at >= 0
         index[at[kept]] = picks[kept] + offset
