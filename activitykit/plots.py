@@ -151,7 +151,7 @@ def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = Non
         failed = row["n_failed"] > 0
         colour = COLOUR["error" if failed else "ok"]
         face = colour if failed else "none"
-        ax.plot([row["failure_rate"]], [y], "D" if failed else "o", ms=7, mec=colour, mfc=face)
+        ax.plot([row["failure_rate"]], [y], "D" if failed else "o", ms=7, color=colour, mfc=face)
     decided = shown["n_failed"] + shown["n_success"]
     counts = [f"{f:,} of {n:,} failed" for f, n in zip(shown["n_failed"], decided, strict=True)]
     name_rows(ax, _labels(shown, "n"), counts)
@@ -165,7 +165,7 @@ _STACK: Final = (
     # column, colour, word, hatch
     ("n_success", "ok", "succeeded", ""),
     ("n_failed", "error", "failed", "////"),
-    ("n_cancelled", "cancelled", "cancelled", "...."),
+    ("n_cancelled", "cancelled", "cancelled", "----"),
     ("n_unknown", "warning", "unknown code", "xxxx"),
 )
 

@@ -1,0 +1,102 @@
+"""Which span of time a report covers, and which one it is compared with."""
+
+import re
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from activitykit.errors import ConfigError
+from activitykit.filters import Moment, to_timestamp
+
+PeriodText = str | tuple[Moment, Moment]
+_SPAN = re.compile(r"\s*\d+\s*[smhdw]\s*", re.ASCII)
+
+
+class Period(NamedTuple):
+    """A half-open span [since, until) of starting times, in UTC, and its name in a sentence."""
+
+    since: pd.Timestamp
+    until: pd.Timestamp
+    name: str
+
+
+def read_zone(tz: str) -> ZoneInfo:
+    """Read the name of a time zone, with one clear error for an unknown one."""
+    try:
+        return ZoneInfo(tz)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"unknown time zone {tz!r}; give a name such as 'UTC' or 'Europe/Berlin'"
+        ) from error
+
+
+def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, Period]:
+    """Work out the period of a report and the one before it.
+
+    Parameters
+    ----------
+    period
+        A span such as "7d" back from ``as_of``; "week" (Monday to Sunday) or "month", the last full
+        one in ``zone``; or a pair of times, where text without a zone is UTC.
+    as_of
+        The moment that the data describes.
+    zone
+        Where calendar weeks and months begin and end.
+
+    Raises
+    ------
+    ConfigError
+        When the period cannot be read, is empty, or begins after the data ends.
+    """
+    if period in ("week", "month"):
+        return _calendar(str(period), as_of, zone)
+    since, until = _edges(period, as_of)
+    if since >= until:
+        raise ConfigError(f"the period ends before it begins: {since} to {until}")
+    if since >= as_of:
+        raise ConfigError(
+            f"the period begins at {since}, and the data ends at {as_of}: choose an earlier"
+            " period or load newer activities"
+        )
+    length = until - since
+    name = f"the {_length_text(length)} before"
+    return Period(since, until, "this period"), Period(since - length, since, name)
+
+
+def _edges(period: PeriodText, as_of: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
+    back = isinstance(period, str) and _SPAN.fullmatch(period)
+    edges: Any = (period, as_of) if back else period
+    try:
+        since, until = (to_timestamp(edge, now=as_of) for edge in edges)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"cannot read the period {period!r}; give a span such as '7d' or '36h', 'week',"
+            " 'month', or a pair of times (since, until)"
+        ) from error
+    return since, until
+
+
+def _length_text(length: pd.Timedelta) -> str:
+    days, rest = divmod(length, pd.Timedelta(1, "D"))
+    if rest:
+        return f"{length / pd.Timedelta(1, 'h'):.3g} hours"
+    return "day" if days == 1 else f"{days} days"
+
+
+def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, Period]:
+    today = as_of.tz_convert(zone).tz_localize(None).normalize()
+    if unit == "week":
+        end, step = today - pd.Timedelta(today.weekday(), "D"), pd.DateOffset(weeks=1)
+    else:
+        end, step = today.replace(day=1), pd.DateOffset(months=1)
+    # midnight may not exist or exist twice on the day that the clocks change
+    edges = [
+        (end - step * back).tz_localize(zone, nonexistent="shift_forward", ambiguous=True)
+        for back in range(3)
+    ]
+    until, since, earlier = (edge.tz_convert("UTC") for edge in edges)
+    return (
+        Period(since, until, f"this {unit}"),
+        Period(earlier, since, f"the {unit} before"),
+    )

@@ -1,0 +1,263 @@
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from activitykit import plots
+from activitykit._axes import INK
+from activitykit.errors import SchemaError
+from activitykit.palette import COLOUR, NEUTRAL
+from activitykit.wording import counted, duration_text, short
+
+DAYS = pd.date_range("2026-10-22", periods=5, tz="Europe/Berlin")
+
+DURATIONS = pd.DataFrame(
+    {
+        "operation": ["Backup", "Restore", "Scan"],
+        "n": [1_234, 40, 1],
+        "n_running": [34, 10, 0],
+        "p50_s": [1_500.0, 90.0, 7.0],
+        "p90_s": [5_000.0, 300.0, 7.0],
+        "p95_s": [9_000.0, np.nan, 7.0],
+    }
+)
+RATES = pd.DataFrame(
+    {
+        "tenant.name": ["Good", "Bad", "Idle"],
+        "n": [50, 20, 3],
+        "n_success": [50, 15, 0],
+        "n_failed": [0, 5, 0],
+        "failure_rate": [0.0, 0.25, np.nan],
+        "ci_low": [0.0, 0.11, np.nan],
+        "ci_high": [0.07, 0.47, np.nan],
+    }
+)
+BUCKETS = pd.DataFrame(
+    {
+        "bucket": DAYS,
+        "n_success": [9, 8, 0, 7, 9],
+        "n_failed": [1, 2, 0, 3, 1],
+        "n_cancelled": [0, 1, 0, 0, 0],
+        "n_unknown": 0,
+        "failure_rate": [0.1, 0.2, np.nan, 0.3, 0.1],
+        "ci_low": [0.02, 0.05, np.nan, 0.1, 0.02],
+        "ci_high": [0.4, 0.5, np.nan, 0.6, 0.4],
+    }
+)
+REASONS = pd.DataFrame({"signature": ["disk full", "no $net$"], "n": [9, 2], "n_resources": [4, 1]})
+LOAD = pd.DataFrame(
+    {"bucket": DAYS, "mean": [1.0, 2.5, 3, 2, 1], "max": [2, 4, 5, 3, 2], "n_open": 1}
+)
+OVERDUE = pd.DataFrame(
+    {
+        "id": [1, 2],
+        "resource.name": ["srv-1", "srv-2"],
+        "elapsed_s": [90_000.0, 60.0],
+        "remaining_p50_s": [7_200.0, np.nan],
+        "overdue": [True, False],
+    }
+)
+AGES = pd.DataFrame({"resource.id": list("abcd"), "age_s": [60.0, 7_200, 90_000, np.nan]}).assign(
+    never=[False, False, False, True]
+)
+FRAMES = {
+    "duration_stats": DURATIONS,
+    "failure_stats": RATES,
+    "trend": BUCKETS,
+    "failure_trend": BUCKETS,
+    "failure_reasons": REASONS,
+    "concurrency": LOAD,
+    "overdue": OVERDUE,
+    "last_good": AGES,
+}
+ALL = pytest.mark.parametrize("name", FRAMES)
+
+
+@pytest.fixture
+def ax():
+    """Axes of a figure that pyplot does not know."""
+    return Figure(layout="constrained").add_subplot()
+
+
+def texts(ax):
+    """Give what is written into the axes."""
+    return [text.get_text() for text in ax.texts]
+
+
+def tick_texts(axis):
+    """Give what stands at the ticks."""
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+@ALL
+def test_draws_on_the_given_axes(name, ax):
+    """Every figure returns the axes that it was given, and leaves pyplot alone."""
+    import matplotlib.pyplot as plt
+
+    assert getattr(plots, name)(FRAMES[name], ax=ax) is ax
+    assert plt.get_fignums() == []
+
+
+@ALL
+def test_makes_a_transparent_figure_of_its_own(name):
+    """Without axes a pyplot figure appears, so that a notebook shows it."""
+    import matplotlib.pyplot as plt
+
+    with mpl.rc_context({"backend": "agg"}):
+        made = getattr(plots, name)(FRAMES[name])
+        assert plt.get_fignums() == [made.figure.number]
+        plt.close(made.figure)
+    assert isinstance(made, Axes)
+    assert made.figure.patch.get_alpha() == made.patch.get_alpha() == 0
+
+
+@ALL
+def test_does_not_change_its_frame(name, ax):
+    """Drawing leaves the statistic's frame as it was."""
+    before = FRAMES[name].copy(deep=True)
+    getattr(plots, name)(FRAMES[name], ax=ax)
+    pd.testing.assert_frame_equal(FRAMES[name], before)
+
+
+@ALL
+def test_says_in_a_sentence_that_there_is_nothing(name, ax):
+    """An empty frame draws a sentence instead of failing."""
+    getattr(plots, name)(FRAMES[name].iloc[:0], ax=ax)
+    assert len(texts(ax)) == 1
+    assert texts(ax)[0].endswith(".")
+    ax.figure.canvas.draw()
+
+
+@ALL
+def test_names_what_the_axis_shows(name, ax):
+    """Every figure says on an axis what it counts, and names the time zone of time axes."""
+    getattr(plots, name)(FRAMES[name], ax=ax)
+    assert ax.get_xlabel()
+    if "bucket" in FRAMES[name]:
+        assert "(Europe/Berlin)" in ax.get_xlabel()
+        assert ax.get_ylabel()
+
+
+@ALL
+def test_uses_the_palette_only(name, ax):
+    """Every colour is the palette's, the ink, white (cut out of a hatch) or none."""
+    getattr(plots, name)(FRAMES[name], ax=ax)
+    used = set()
+    for line in ax.lines:
+        used |= {line.get_color(), line.get_markeredgecolor(), line.get_markerfacecolor()}
+    used |= {patch.get_facecolor() for patch in ax.patches}
+    used |= {tuple(colour) for lines in ax.collections for colour in lines.get_edgecolor()}
+    used |= {text.get_color() for text in ax.texts}
+    allowed = {*COLOUR.values(), NEUTRAL, INK, "#ffffff"}
+    assert {to_hex(c) for c in used if str(c) != "none" and to_hex(c, True)[-2:] != "00"} <= allowed
+
+
+@ALL
+def test_needs_the_columns_of_its_statistic(name, ax):
+    """A frame from elsewhere is refused with the names of the missing columns."""
+    with pytest.raises(SchemaError, match="figure"):
+        getattr(plots, name)(pd.DataFrame({"x": [1]}), ax=ax)
+
+
+def test_durations_are_readable_and_ordered(ax):
+    """The longest median is on top, ticks are durations for people, running ones are counted."""
+    plots.duration_stats(DURATIONS, ax=ax)
+    assert tick_texts(ax.yaxis) == ["Backup", "Restore", "Scan"]
+    assert {"15 s", "5 min", "1 h"} <= set(tick_texts(ax.xaxis))
+    assert texts(ax) == ["1,234 runs, 34 still running", "40 runs, 10 still running", "1 run"]
+
+
+def test_unreached_quantile_ends_in_an_arrow(ax):
+    """A quantile that is missing is drawn as an arrow at the edge, not left out in silence."""
+    plots.duration_stats(DURATIONS, ax=ax)
+    arrows = [line for line in ax.lines if line.get_marker() == 9]
+    assert [line.get_ydata()[0] for line in arrows] == [1]
+    assert "not reached yet" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_rates_are_sorted_and_without_unknown_ones(ax):
+    """The highest rate is on top; a group without a rate is not drawn as zero but counted."""
+    plots.failure_stats(RATES, ax=ax)
+    assert tick_texts(ax.yaxis) == ["Bad", "Good"]
+    assert texts(ax) == ["5 of 20 failed", "0 of 50 failed"]
+    assert "2 of 3 groups shown" in ax.get_xlabel()
+
+
+def test_intervals_are_drawn_as_given(ax):
+    """The line of a rate runs from ci_low to ci_high, with a shape for failed and for good."""
+    plots.failure_stats(RATES, ax=ax)
+    assert list(ax.lines[0].get_xdata()) == [0.11, 0.47]
+    assert [line.get_marker() for line in ax.lines[1::2]] == ["D", "o"]
+
+
+def test_a_cap_is_stated():
+    """More groups than fit are announced in words."""
+    many = pd.concat([RATES] * 20, ignore_index=True)
+    made = plots.failure_stats(many, top=5, ax=Figure().add_subplot())
+    assert "5 of 60 groups shown" in made.get_xlabel()
+
+
+def test_bars_stack_to_the_counts(ax):
+    """The bars of one day add up to its runs, and outcomes differ by hatch."""
+    plots.trend(BUCKETS, ax=ax)
+    heights = np.array([bar.get_height() for bar in ax.patches]).reshape(3, 5)
+    assert heights.sum(axis=0).tolist() == [10, 11, 0, 10, 10]
+    assert len({container[0].get_hatch() for container in ax.containers}) == 3
+
+
+def test_trend_of_several_groups_is_refused(ax):
+    """A trend split by groups is no single series; the error says what to do."""
+    split = BUCKETS.assign(tenant="T")[["tenant", *BUCKETS.columns]]
+    with pytest.raises(ValueError, match="split by tenant; select"):
+        plots.trend(split, ax=ax)
+
+
+def test_steps_keep_means_and_maxima(ax):
+    """The concurrency line is a step per bucket, from its start to the next."""
+    plots.concurrency(LOAD, ax=ax)
+    levels, edges, _ = ax.patches[0].get_data()
+    assert levels.tolist() == LOAD["max"].tolist()
+    assert np.diff(edges) == pytest.approx([1, 1, 1, 25 / 24, 1])  # the clocks change on 25 October
+
+
+def test_never_good_keeps_the_curve_below_one(ax):
+    """The cumulative curve ends at the share that ever had a good run."""
+    plots.last_good(AGES, ax=ax)
+    assert ax.lines[0].get_ydata()[-1] == 0.75
+    assert "1 never had one" in ax.get_xlabel()
+
+
+def test_names_are_text_and_no_formulas(ax):
+    """Dollar signs and control characters in names neither break nor change the figure."""
+    wild = RATES.assign(**{"tenant.name": ["$\\frac$", "a\x00b\u202e", None]})
+    plots.failure_stats(wild, ax=ax)
+    ax.figure.canvas.draw()
+    assert tick_texts(ax.yaxis) == ["a b ", "$\\frac$"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (0.5, "0.5 s"), (59.6, "1 min"), (360, "6 min"), (3_599.9, "1 h"),
+        (4_800, "1 h 20 min"), (86_400, "1 d"), (90_000, "1 d 1 h"), (-4_800, "−1 h 20 min"),
+        (40 * 86_400 + 7_200, "40 d"), (np.nan, "–"), (None, "–"),
+    ],
+)  # fmt: skip
+def test_durations_for_people(seconds, text):
+    """Durations are written in at most two units, rounded at the right place."""
+    assert duration_text(seconds) == text
+
+
+def test_long_names_keep_both_ends():
+    """A shortened name has the asked length, an ellipsis, and both of its ends."""
+    name = short("abcdefghijklmnopqrstuvwxyz", 9)
+    assert (len(name), name[0], name[-1], "…" in name) == (9, "a", "z", True)
+    assert (short(None), short(np.nan), short("ok", 9)) == ("(none)", "(none)", "ok")
+
+
+def test_plurals():
+    """One thing is singular, none and many are plural."""
+    assert [counted(n, "run") for n in (0, 1, 2_000)] == ["0 runs", "1 run", "2,000 runs"]

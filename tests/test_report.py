@@ -1,0 +1,369 @@
+import os
+import re
+import xml.etree.ElementTree as ET
+from functools import cache
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+import activitykit as ak
+from activitykit.filters import Filter
+from activitykit.report import render_report, sections, write_report
+from activitykit.report.period import read_period
+from activitykit.schema import ATTRS
+
+UTC = ZoneInfo("UTC")
+VOID = {"meta", "br", "col", "hr"}
+
+
+@cache
+def demo():
+    """Simulate some weeks of a provider once for all tests."""
+    return ak.flatten(ak.demo.simulate(4_000, seed=3))
+
+
+@cache
+def page():
+    """Render the report of the last week of the demo data."""
+    return render_report(demo(), tz="Europe/Berlin")
+
+
+def last_week(df, column="startedAt"):
+    """Select the rows of the default period by plain pandas."""
+    end = df["updatedAt"].max()
+    return df[(df[column] >= end - pd.Timedelta(7, "D")) & (df[column] < end)]
+
+
+class Reader(HTMLParser):
+    """Tags, ids, text and, for each table row, its texts and machine-readable values."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.ids, self.words, self.rows, self.open = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):  # noqa: D102 - as HTMLParser
+        attrs = dict(attrs)
+        self.tags.append((tag, attrs))
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in {"td", "th"} and self.rows:
+            self.rows[-1].append(("", None))
+        elif tag == "data" and "tr" in self.open:
+            self.rows[-1][-1] = ("", float(attrs["value"]))
+
+    def handle_endtag(self, tag):  # noqa: D102 - as HTMLParser
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):  # noqa: D102 - as HTMLParser
+        if not {"style", "svg"} & set(self.open):
+            self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            text, value = self.rows[-1][-1]
+            self.rows[-1][-1] = (text + data, value)
+
+    @property
+    def text(self):
+        """Everything that is read, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+    def table(self, heading):
+        """Give the rows of the table whose first header is this."""
+        start = next(i for i, row in enumerate(self.rows) if row[0][0] == heading)
+        width = len(self.rows[start])
+        body = self.rows[start + 1 :]
+        stop = next((i for i, row in enumerate(body) if len(row) != width), len(body))
+        return body[:stop]
+
+
+def test_same_input_same_bytes():
+    """The page does not depend on the moment or on plot settings."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": "x"}):
+        assert render_report(demo(), tz="Europe/Berlin") == page()
+
+
+def test_stands_alone():
+    """There is no script, and nothing points outside the page."""
+    found = Reader(page())
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in found.tags}
+    assert not re.search(r"https?://|@import|url\((?!#)|javascript:", page())
+    targets = [v for _, attrs in found.tags for k, v in attrs.items() if k in {"href", "src"}]
+    assert targets
+    assert {target.removeprefix("#") for target in targets} <= set(found.ids)
+
+
+def test_ids_are_unique_and_tags_closed():
+    """Several figures share the page without sharing ids, and every element is closed."""
+    found = Reader(page())
+    assert len(found.ids) == len(set(found.ids))
+    assert found.open == []
+
+
+def test_figures_are_well_formed_and_described():
+    """Every figure is well-formed XML with a role and a text alternative."""
+    figures = re.findall(r"<svg.*?</svg>", page(), re.DOTALL)
+    assert len(figures) == 4
+    for figure in map(ET.fromstring, figures):
+        assert figure.get("role") == "img"
+        assert len(figure.get("aria-label")) > 20
+
+
+def test_structure_is_accessible():
+    """The page has a language, headings without gaps, and headers that say what they head."""
+    found = Reader(page())
+    levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch("h[1-6]", tag)]
+    assert found.tags[0] == ("html", {"lang": "en"})
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert all("scope" in attrs for tag, attrs in found.tags if tag == "th")
+
+
+def test_template_text_in_names_stays_text():
+    """Names that look like HTML or like a template are shown as they are."""
+    df = demo().copy()
+    wild = "<script>alert(1)</script>{{ 7 * 191 }}{% raise %}"
+    df[["tenant.name", "resource.name", "error_signature", "operation"]] = wild
+    made = render_report(df, title=wild, where=Filter(tenant=wild))
+    assert "script" not in {tag for tag, _ in Reader(made).tags}
+    assert "1337" not in made
+    assert wild in Reader(made).text
+
+
+def test_totals_are_those_of_the_statistics():
+    """Runs and failure rate of the verdict equal failure_stats over the rows of the period."""
+    expected = ak.failure_stats(last_week(demo())).iloc[0]
+    values = [attrs["value"] for tag, attrs in Reader(page()).tags if tag == "data"]
+    assert values[0] == str(expected["n"])
+    assert float(values[2]) == expected["failure_rate"]
+    assert f"{expected['n_failed']:,} of " in Reader(page()).text
+
+
+def test_tenants_are_those_of_the_statistics():
+    """Each row of the table of tenants has the numbers that failure_stats gives for it."""
+    expected = ak.failure_stats(last_week(demo()), by="tenant.name").set_index("tenant.name")
+    rows = Reader(page()).table("Tenant")
+    assert len(rows) == min(15, len(expected))
+    for (name, _), (_, n), _, (_, failed), (_, rate), *_ in rows:
+        stats = expected.loc[name]
+        assert (n, failed) == (stats["n"], stats["n_failed"])
+        assert rate is None or rate == stats["failure_rate"]
+
+
+def test_durations_are_those_of_the_statistics():
+    """Each row of the table of durations has the quantiles that duration_stats gives for it."""
+    df = demo()
+    expected = ak.duration_stats(last_week(df), by="operation", as_of=df["updatedAt"].max())
+    expected = expected.set_index("operation")
+    for (name, _), (_, n), _, (text, median), *_ in Reader(page()).table("Kind of run"):
+        assert n == expected.loc[name, "n"]
+        assert (median == expected.loc[name, "p50_s"]) or text in {"not reached", "–"}
+
+
+def test_reasons_are_those_of_the_statistics():
+    """The table of reasons keeps order and counts of failure_reasons, and marks the new."""
+    expected = ak.failure_reasons(last_week(demo()))
+    rows = Reader(page()).table("Reason")
+    assert [row[1][1] for row in rows] == expected["n_resources"].head(15).tolist()
+    end = demo()["updatedAt"].max()
+    week = pd.Timedelta(7, "D")
+    past = ak.failure_reasons(
+        Filter(since=end - 2 * week, until=end - week, on="startedAt").select(demo())
+    )
+    fresh = ~expected["signature"].head(15).isin(past["signature"])
+    assert [row[0][0].startswith("new ") for row in rows] == fresh.tolist()
+
+
+def test_caps_are_stated():
+    """A table that shows the first rows only says of how many."""
+    df = demo().copy()
+    df["tenant.name"] = df["tenant.id"] = (df["id"] % 40).astype(str)
+    assert "15 of 40 tenants shown." in Reader(render_report(df)).text
+
+
+def test_incomplete_data_withholds_rates():
+    """After a load that broke off there is a banner, and no failure rate is shown."""
+    df = demo().copy()
+    df.attrs[ATTRS] = {**df.attrs.get(ATTRS, {}), "complete": False}
+    found = Reader(render_report(df))
+    assert "Incomplete data." in found.text
+    assert {row[4][0] for row in found.table("Tenant")} == {"withheld"}
+    assert "confidence" not in found.text
+
+
+def test_without_earlier_data_nothing_is_compared():
+    """Data that begins with the period gives no change and no “new”, and says so."""
+    text = Reader(render_report(last_week(demo()))).text
+    assert "The data does not cover the 7 days before" in text
+    assert "Which are new is not known" in text
+
+
+def test_empty_period_says_so():
+    """A period without activities gives a page that says so, without sections or numbers."""
+    early = demo()["createdAt"].min() - pd.Timedelta(30, "D")
+    found = Reader(render_report(demo(), period=(early, early + pd.Timedelta(7, "D"))))
+    assert "No activities in this period" in found.text
+    assert "data" not in {tag for tag, _ in found.tags}
+
+
+def test_empty_frame_needs_a_moment():
+    """Without activities nothing says when the period ends; given that, there is a page."""
+    empty = demo().iloc[:0]
+    with pytest.raises(ak.ConfigError, match="give as_of"):
+        render_report(empty)
+    assert "No activities" in render_report(empty, as_of="2026-10-01")
+
+
+def test_children_alone_make_a_page():
+    """A selection without root activities has no rate, and the page says so."""
+    children = demo()[demo()["parentActivityId"].notna()]
+    assert "No run has succeeded or failed yet" in Reader(render_report(children)).text
+
+
+def test_selection_narrows_the_report():
+    """Only the selected rows count, and the page says which selection that is."""
+    name = demo()["tenant.name"].value_counts().index[0]
+    rows = Reader(render_report(demo(), where=Filter(tenant=name))).table("Tenant")
+    assert {row[0][0] for row in rows} == {name}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tz": "Mars/Olympus"}, "unknown time zone 'Mars/Olympus'"),
+        ({"tz": "../etc"}, "unknown time zone"),
+        ({"period": ("2100-01-01", "2100-02-01")}, "choose an earlier period"),
+        ({"period": ("2026-02-01", "2026-01-01")}, "ends before it begins"),
+        ({"period": "fortnight"}, "cannot read the period 'fortnight'"),
+        ({"period": "2026-01-01"}, "cannot read the period"),
+        ({"period": "0d"}, "ends before it begins"),
+        ({"period": 7}, "cannot read the period 7"),
+        ({"profile": "customer"}, "unknown profile 'customer'"),
+    ],
+)
+def test_bad_arguments_give_one_clear_error(arguments, message):
+    """Each wrong argument is named, with what to give instead."""
+    with pytest.raises(ak.ConfigError, match=re.escape(message)):
+        render_report(demo(), **arguments)
+
+
+def test_missing_columns_are_named():
+    """A frame from elsewhere is refused before anything is drawn."""
+    with pytest.raises(ak.SchemaError, match=r"the report needs the column\(s\) updatedAt"):
+        render_report(demo().drop(columns="updatedAt"))
+
+
+def test_frame_stays_as_it_was():
+    """Rendering does not change the frame."""
+    before = demo().copy(deep=True)
+    render_report(demo())
+    pd.testing.assert_frame_equal(demo(), before)
+
+
+def test_file_is_the_page(tmp_path):
+    """The file holds what render_report gives, and replaces an older one."""
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+    assert write_report(demo(), path, tz="Europe/Berlin") == path
+    assert path.read_text(encoding="utf-8") == page()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    """When the disk fills up, the old report stays whole and nothing else is left."""
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ak.ConfigError, match="No space left on device; choose"):
+        write_report(demo(), path)
+    assert [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()] == ["old"]
+
+
+def test_missing_folder_is_named(tmp_path):
+    """A folder that does not exist gives one clear error and is not made."""
+    with pytest.raises(ak.ConfigError, match=r"cannot write the report to .*No such file"):
+        write_report(demo(), tmp_path / "none" / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_file_has_the_permissions_of_any_file(tmp_path):
+    """The report can be read by whom the umask lets read new files."""
+    plain = tmp_path / "plain"
+    plain.touch()
+    made = write_report(demo(), tmp_path / "report.html")
+    assert made.stat().st_mode == plain.stat().st_mode
+
+
+def test_week_and_month_are_the_last_full_ones():
+    """Calendar periods end at the last midnight that closed one, in the report's zone."""
+    zone = ZoneInfo("Europe/Berlin")
+    moment = pd.Timestamp("2026-03-31T23:30", tz="UTC")  # 1 April in Berlin
+    week, before = read_period("week", moment, zone)
+    assert [str(edge.tz_convert(zone)) for edge in week[:2]] == [
+        "2026-03-23 00:00:00+01:00",
+        "2026-03-30 00:00:00+02:00",
+    ]
+    assert before.until == week.since
+    month, before = read_period("month", moment, zone)
+    assert str(month.since.tz_convert(zone)) == "2026-03-01 00:00:00+01:00"
+    assert str(before.since.tz_convert(zone)) == "2026-02-01 00:00:00+01:00"
+
+
+@settings(max_examples=60)
+@given(
+    moment=st.datetimes(pd.Timestamp(1990, 1, 1), pd.Timestamp(2035, 1, 1)),
+    name=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Beirut", "America/Havana", "Pacific/Apia"]),
+    unit=st.sampled_from(["week", "month"]),
+)
+def test_calendar_periods_follow_each_other(moment, name, unit):
+    """Both periods are over, adjoin, and begin on a Monday or a first, wherever clocks change."""
+    zone, moment = ZoneInfo(name), pd.Timestamp(moment, tz="UTC")
+    present, before = read_period(unit, moment, zone)
+    starts = [edge.tz_convert(zone) for edge in (before.since, present.since, present.until)]
+    assert (
+        before.until
+        == present.since
+        < present.until
+        <= moment
+        < present.until + pd.Timedelta(32, "D")
+    )
+    assert all((s.weekday() == 0) if unit == "week" else (s.day == 1) for s in starts)
+
+
+def test_spans_count_back_from_the_data():
+    """A span ends at as_of, and is compared with the same length before."""
+    moment = pd.Timestamp("2026-10-22T03:17:22.123456789", tz="UTC")
+    present, before = read_period("36h", moment, UTC)
+    assert (present.until, present.until - present.since) == (moment, pd.Timedelta(36, "h"))
+    assert (before.until, before.until - before.since) == (present.since, pd.Timedelta(36, "h"))
+    assert before.name == "the 36 hours before"
+
+
+@pytest.mark.parametrize(("x", "n", "y", "m"), [(56, 70, 48, 80), (9, 10, 3, 10), (0, 10, 0, 20)])
+def test_change_is_newcombes_interval(x, n, y, m):
+    """From plain Wilson intervals the change has Newcombe's interval, as in statsmodels."""
+    from activitykit.stats.failures import wilson
+
+    rates = [
+        {"failure_rate": a / b, **dict(zip(("ci_low", "ci_high"), wilson(a, b), strict=True))}
+        for a, b in ((x, n), (y, m))
+    ]
+    found = sections.change(*rates)
+    assert found[1:3] == pytest.approx(confint_proportions_2indep(x, n, y, m, method="newcomb"))
+    assert found.word == ("higher" if x in {56, 9} else "no clear change")
