@@ -54,7 +54,7 @@ def history(
     Parameters
     ----------
     pace
-        Only every so many-th day of a schedule counts, for small samples.
+        Only every so many-th turn of a schedule counts, for small samples.
     hourly
         How many nanoseconds before the end an hourly plan came into force.
     """
@@ -70,8 +70,9 @@ def history(
         groups.append(_closed_run(incident, resource, window, rng))
     for at in _turns(resource.plan, since, until, pace):
         groups.extend(_scheduled(resource, at + rng.randrange(30 * SECOND), window, rng))
-    groups = [_cut(group, window, rng) for group in groups if group[0].created < window.until]
-    return sorted(groups, key=lambda group: group[0].created)
+    # the records of a last second would be written after the window
+    begun = (group for group in groups if group[0].created < window.until - SECOND)
+    return sorted((_cut(group, window, rng) for group in begun), key=lambda group: group[0].created)
 
 
 def edits(resource: Resource, window: Window, rng: random.Random, n: int) -> list[Group]:
@@ -95,7 +96,7 @@ def _turns(plan: Plan, since: int, until: int, pace: int) -> Iterator[int]:
     for day in range(since // DAY, until // DAY + 1):
         weekday = (day + 3) % 7  # 1970 began on a Thursday
         if plan.cadence == "weekly":
-            due = weekday == 5
+            due = weekday == 5 and day // 7 % pace == 0
         else:
             due = day % pace == 0 and (weekday < 5 or plan.cadence != "weekdays")
         hours = range(6, 20) if plan.cadence == "hourly" else (0,)

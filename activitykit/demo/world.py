@@ -40,7 +40,19 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A partner or customer; `care` multiplies the risk of its healthy resources."""
+    """A partner or customer.
+
+    Attributes
+    ----------
+    node
+        Node number of the data centre, which goes into ids.
+    care
+        Factor on the risk of its healthy resources.
+    build
+        Version of its agents.
+    drops_uuid
+        Whether its oldest records lack the uuid.
+    """
 
     id: str
     uuid: str
@@ -255,7 +267,7 @@ def _resource(
         speed=int(lognormal(rng, megabytes, 0.4) * 1_000_000),
         drift=rng.choice((0.0, 0.05, 0.1, 0.1, 0.2, -0.1, 1.5)),
         story=story,
-        turn=(0.7 if story == "recovered" else 0.85) + 0.1 * rng.random(),
+        turn=(0.68 if story == "recovered" else 0.78) + 0.07 * rng.random(),
         tags=rng.choice((("tier-1",), ("tier-2", "on site"))) if index % 9 == 8 else (),
     )
 
