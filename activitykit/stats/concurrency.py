@@ -10,7 +10,7 @@ from activitykit.filters import Moment
 from activitykit.stats import frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS, timings, unusable
-from activitykit.stats.frames import Rows
+from activitykit.stats.frames import Rows, Time
 
 COLUMNS: Final = ("bucket", "mean", "max", "n_open", "observed_s")
 
@@ -91,8 +91,8 @@ def _per_bucket(spans: Rows, calendar: Buckets) -> pd.DataFrame:
     The integral of the level over a bucket needs no order: it is the level at its begin, and each
     change times the part of the bucket that is left. Only the maximum needs the sweep.
     """
-    begins = spans.select(t="begin", change=nw.lit(1), opened="open")
-    ends = spans.select(t="end", change=nw.lit(-1), opened=nw.lit(0))
+    begins = spans.select(t="begin", change=frames.whole(1), opened="open")
+    ends = spans.select(t="end", change=frames.whole(-1), opened=frames.whole(0))
     changes = nw.concat([begins, ends])
     number, since = calendar.place(nw.col("t") // 1_000_000)
     changes = changes.with_columns(key=number, since=since * 1_000_000 + nw.col("t") % 1_000_000)
@@ -112,7 +112,7 @@ def _per_bucket(spans: Rows, calendar: Buckets) -> pd.DataFrame:
 
 
 def _levels(
-    changes: pd.DataFrame, starts: "pd.Series[int]", calendar: Buckets, as_of: pd.Timestamp
+    changes: pd.DataFrame, starts: "pd.Series[int]", calendar: Buckets, as_of: Time
 ) -> pd.DataFrame:
     """Carry the level from bucket to bucket."""
     begin, end = starts.to_numpy()[:-1], starts.to_numpy()[1:]
@@ -124,7 +124,7 @@ def _levels(
     moments = changes["moment"] / 1e6 + changes["change"] * calendar.anchor(keys.to_numpy())
     area = before * (end - begin) + changes["change"] * end - moments
     top = np.fmax(before + changes["at_edge"], before + peak)
-    observed = np.clip(as_of.timestamp() - begin, 0, end - begin) if as_of is not pd.NaT else np.nan
+    observed = np.clip(as_of.timestamp() - begin, 0, end - begin) if not pd.isna(as_of) else np.nan
     table = pd.DataFrame(
         {
             "bucket": begin,

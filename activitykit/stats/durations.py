@@ -15,9 +15,9 @@ import narwhals as nw
 import pandas as pd
 
 from activitykit.filters import Moment, to_timestamp
-from activitykit.schema import note, require
+from activitykit.schema import note
 from activitykit.stats import frames
-from activitykit.stats.frames import By, Rows
+from activitykit.stats.frames import By, Rows, Time
 
 NEEDS = (*frames.STATE_NEEDS, *frames.LEGACY_NEEDS)
 # log S is a sum of up to millions of terms: its rounding stays far below this
@@ -53,12 +53,9 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
     keep their zero; `duration_stats` leaves both out. A mean over ``duration_s`` is too small
     whenever something is still running.
     """
-    rows = nw.from_native(df).lazy()
-    require(rows.collect_schema().names(), NEEDS, "durations")
-    moment = frames.resolve(rows, as_of)
-    eager = nw.from_native(df)
-    timed = eager.with_columns(**timings(rows, moment))
-    result = timed.to_native()
+    rows, twins = frames.beside(df, NEEDS, "durations")
+    moment = frames.resolve(rows.lazy(), as_of)
+    result = rows.with_columns(**timings(rows.lazy(), moment)).drop(twins).to_native()
     if isinstance(result, pd.DataFrame):
         flags = ["finished", "running", "legacy"]
         result = result.astype(dict.fromkeys(flags, "bool"))
@@ -66,14 +63,15 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
     return result
 
 
-def timings(rows: Rows, as_of: pd.Timestamp) -> dict[str, nw.Expr]:
+def timings(rows: Rows, as_of: Time) -> dict[str, nw.Expr]:
     """Give the expressions of the columns that `durations` adds."""
     started, done = nw.col("startedAt"), nw.col("completedAt")
-    length = nw.when(frames.finished()).then(frames.seconds(rows, started, done))
+    age = nw.lit(None, dtype=nw.Float64)
     if not pd.isna(as_of):
         now = frames.moment(rows, as_of)
         going = frames.running() & (started <= now).fill_null(False)
-        length = length.otherwise(nw.when(going).then(frames.seconds(rows, started, now)))
+        age = nw.when(going).then(frames.seconds(rows, started, now))
+    length = nw.when(frames.finished()).then(frames.seconds(rows, started, done)).otherwise(age)
     return {
         "queue_s": frames.seconds(rows, nw.col("createdAt"), started),
         "duration_s": length,
@@ -138,7 +136,8 @@ def duration_stats(
     if not all(0 < q < 1 for q in quantiles):
         raise ValueError(f"quantiles={quantiles!r}; give numbers between 0 and 1, such as 0.95")
     by = frames.names(by)
-    rows = frames.scan(df, [*by, *NEEDS, *([] if as_of else ["updatedAt"])], "duration_stats")
+    needed = [*NEEDS, *([] if as_of else ["updatedAt"])]
+    rows = frames.scan(df, needed, "duration_stats", by)
     moment, since = frames.resolve(rows, as_of), _selected_since(df, selected_since)
     return duration_table(rows, by, moment, quantiles=quantiles, since=since)
 
@@ -146,7 +145,7 @@ def duration_stats(
 def duration_table(
     rows: Rows,
     by: Sequence[str],
-    as_of: pd.Timestamp,
+    as_of: Time,
     *,
     quantiles: Sequence[float],
     since: pd.Timestamp | None = None,
@@ -193,7 +192,7 @@ def _selected_since(df: Any, given: Moment | None) -> pd.Timestamp | None:  # no
     except SyntaxError:
         return None
     options = {k.arg: k.value for k in call.keywords} if isinstance(call, ast.Call) else {}
-    constant = {k: v.value for k, v in options.items() if isinstance(v, ast.Constant)}
+    constant = {k: str(v.value) for k, v in options.items() if isinstance(v, ast.Constant)}
     if constant.get("on") != "completedAt" or "since" not in constant:
         return None
     return to_timestamp(constant["since"])
@@ -241,7 +240,7 @@ def _counts(rows: Rows, keys: Sequence[str], reasons: Mapping[str, nw.Expr]) -> 
     return frames.collect(counted)
 
 
-def _queue(rows: Rows, keys: Sequence[str], as_of: pd.Timestamp) -> Rows:
+def _queue(rows: Rows, keys: Sequence[str], as_of: Time) -> Rows:
     """Give the waiting times; rows still waiting are censored at `as_of`."""
     waited = nw.col("queue_s")
     if not pd.isna(as_of):
@@ -295,9 +294,9 @@ def log_survival(rows: Rows, keys: Sequence[str], *, delayed: bool = False) -> R
 def _with_entries(rows: Rows) -> Rows:
     """Double the rows: one joins the risk set (+1), one leaves it (-1)."""
     late = (nw.col("_entry") * 1e9).round().cast(nw.Int64) * 4 + 2
-    first = nw.when(nw.col("_entry") > 0).then(late).otherwise(nw.lit(-1))
-    joining = rows.with_columns(_order=first, _event=nw.lit(0), _change=nw.lit(1))
-    return nw.concat([rows.with_columns(_change=nw.lit(-1)), joining])
+    first = nw.when(nw.col("_entry") > 0).then(late).otherwise(frames.whole(-1))
+    joining = rows.with_columns(_order=first, _event=frames.whole(0), _change=frames.whole(1))
+    return nw.concat([rows.with_columns(_change=frames.whole(-1)), joining])
 
 
 def _explain(table: pd.DataFrame, asked: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from activitykit.stats import frames
 from activitykit.stats.policy import DEFAULT_POLICY, FAILED, OUTCOMES, OutcomePolicy
-from activitykit.stats.frames import By, Rows
+from activitykit.stats.frames import By, Rows, Time
 
 NEEDS: Final = (
     "state", "result.code", "result.error.code", "startedAt", "resource.id", "parentActivityId",
@@ -79,7 +79,7 @@ def failure_stats(
         raise ValueError(f"confidence={confidence!r}; give a number between 0 and 1, such as 0.95")
     by = frames.names(by)
     clusters = [cluster] if cluster else []
-    rows = frames.scan(df, [*by, *NEEDS, *clusters], "failure_stats")
+    rows = frames.scan(df, [*NEEDS, *clusters], "failure_stats", by)
     return failure_table(
         rows, by, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
@@ -95,11 +95,11 @@ def failure_table(
     roots: bool,
 ) -> pd.DataFrame:
     """Make the table of `failure_stats` from opened rows."""
-    unit = cluster or "resource.id"
-    rows = rows.with_columns(_unit=frames.folded(unit), _resource=frames.folded("resource.id"))
+    unit = frames.plain(cluster or "resource.id")
+    rows = rows.with_columns(_unit=frames.folded(unit), _resource=frames.folded("resource_id"))
     rows, keys = frames.keyed(frames.categories(rows, ["_unit", "_resource"]), by)
     table = frames.collect(_per_group(_per_unit(rows, keys, policy, roots=roots), keys))
-    if unit != "resource.id":
+    if unit != "resource_id":
         resources = _resources(rows.filter(frames.root()) if roots else rows, keys)
         table = table.drop(columns="n_resources").merge(resources, on=keys, how="left")
     counts = {
@@ -265,18 +265,18 @@ def failure_reasons(
     such as InternalError may cover many causes.
     """
     by = frames.names(by)
-    rows = frames.scan(df, [*by, *REASON_NEEDS], "failure_reasons")
+    rows = frames.scan(df, REASON_NEEDS, "failure_reasons", by)
     failed = frames.finished() & policy.test(FAILED)
     reasons = {"children": ~frames.root()} if roots else {}
     rows, counts = frames.left_out(rows, {**reasons, "not_failed": ~failed})
-    said = nw.concat_str(nw.col("result.code"), nw.lit(" without an error text"))
+    said = nw.concat_str(nw.col("result_code"), nw.lit(" without an error text"))
     rows, keys = frames.keyed(rows, by)
     rows = rows.with_columns(
         signature=nw.coalesce("error_signature", said),
-        domain=nw.col("result.error.domain"),
-        code=nw.col("result.error.code"),
-        resource=frames.folded("resource.id"),
-        tenant=nw.coalesce("tenant.uuid", "tenant.id"),
+        domain=nw.col("result_error_domain"),
+        code=nw.col("result_error_code"),
+        resource=frames.folded("resource_id"),
+        tenant=nw.coalesce("tenant_uuid", "tenant_id"),
         seen=nw.coalesce("completedAt", "updatedAt"),
     )
     rows = rows.with_columns(

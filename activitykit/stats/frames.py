@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import narwhals as nw
 import pandas as pd
+from pandas.api.typing import NaTType
 
 from activitykit.filters import Moment, format_time, to_timestamp
 from activitykit.schema import ATTRS, require
@@ -19,6 +20,7 @@ By = str | Sequence[str] | None
 
 LEGACY_NEEDS: Final = ("context.isLegacy", "createdAt", "startedAt", "completedAt", "executor.id")
 STATE_NEEDS: Final = ("state", "result.code", "startedAt")
+Time = pd.Timestamp | NaTType
 ALL: Final = "_all"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,8 +30,11 @@ def names(by: By) -> list[str]:
     return list(dict.fromkeys([by] if isinstance(by, str) else by or ()))
 
 
-def scan(df: Any, needed: Sequence[str], what: str) -> Rows:  # noqa: ANN401 - any engine's frame
+def scan(df: Any, needed: Sequence[str], what: str, by: Sequence[str] = ()) -> Rows:  # noqa: ANN401 - any engine's frame
     """Open a frame of any engine lazily, with the needed columns only.
+
+    Dots in names become underscores (`plain`), and the columns of `by` become ``_by0``, ``_by1``,
+    because narwhals takes a dot for a field of a struct on Spark and for a table on DuckDB.
 
     Raises
     ------
@@ -37,16 +42,53 @@ def scan(df: Any, needed: Sequence[str], what: str) -> Rows:  # noqa: ANN401 - a
         When a column is missing.
     """
     rows = nw.from_native(df).lazy()
+    require(rows.collect_schema().names(), [*dict.fromkeys((*by, *needed))], what)
+    wanted = {plain(name): name for name in needed} | dict(zip(keys_of(by), by, strict=True))
+    if not on_spark(rows):
+        return rows.select(**{new: nw.col(name) for new, name in wanted.items()})
+    from pyspark.sql import functions as sql
+
+    quoted = {new: "`" + name.replace("`", "``") + "`" for new, name in wanted.items()}
+    picked = df.select(*[sql.col(name).alias(new) for new, name in quoted.items()])
+    return nw.from_native(picked).lazy()
+
+
+def beside(df: Any, needed: Sequence[str], what: str) -> tuple[Any, list[str]]:  # noqa: ANN401 - any engine's frame
+    """Open a whole frame with `plain` twins of its dotted columns; give the twins' names as well."""
+    rows = nw.from_native(df)
     require(rows.collect_schema().names(), needed, what)
-    return rows.select(*dict.fromkeys(needed))
+    twins = {plain(name): name for name in needed if plain(name) != name}
+    if not on_spark(rows.lazy()):
+        return rows.with_columns(**{new: nw.col(name) for new, name in twins.items()}), list(twins)
+    from pyspark.sql import functions as sql
+
+    return nw.from_native(
+        df.withColumns({new: sql.col(f"`{name}`") for new, name in twins.items()})
+    ), list(twins)
+
+
+def plain(name: str) -> str:
+    """Give the name that a column has inside the statistics."""
+    return name.replace(".", "_")
+
+
+def keys_of(by: Sequence[str]) -> list[str]:
+    """Give the names that the columns of `by` have inside the statistics."""
+    return [f"_by{number}" for number, _ in enumerate(by)]
+
+
+def on_spark(rows: Rows) -> bool:
+    """Tell whether the rows are a Spark frame."""
+    return rows.implementation.is_pyspark() or rows.implementation.is_pyspark_connect()
 
 
 def keyed(rows: Rows, by: Sequence[str]) -> tuple[Rows, list[str]]:
     """Prepare group columns: one constant group when there are none, resource ids in lower case."""
     if not by:
-        return rows.with_columns(nw.lit(0).alias(ALL)), [ALL]
-    keys = [folded(name) if name == "resource.id" else nw.col(name) for name in by]
-    return categories(rows.with_columns(*keys), by), list(by)
+        return rows.with_columns(whole(0).alias(ALL)), [ALL]
+    keys = keys_of(by)
+    lower = [folded(key) for key, name in zip(keys, by, strict=True) if name == "resource.id"]
+    return categories(rows.with_columns(*lower) if lower else rows, keys), keys
 
 
 def categories(rows: Rows, columns: Sequence[str]) -> Rows:
@@ -68,6 +110,11 @@ def flag(condition: nw.Expr) -> nw.Expr:
     return condition.fill_null(False).cast(nw.Int64)
 
 
+def whole(number: int) -> nw.Expr:
+    """Give a 64-bit literal; engines take the narrowest type otherwise, and then refuse to concat."""
+    return nw.lit(number, dtype=nw.Int64)
+
+
 def completed() -> nw.Expr:
     """Condition: the state is ``completed``; never null."""
     return (nw.col("state") == "completed").fill_null(False)
@@ -75,7 +122,7 @@ def completed() -> nw.Expr:
 
 def finished() -> nw.Expr:
     """Condition: completed with a result code."""
-    return completed() & ~nw.col("result.code").is_null()
+    return completed() & ~nw.col("result_code").is_null()
 
 
 def running() -> nw.Expr:
@@ -88,8 +135,8 @@ def legacy() -> nw.Expr:
     equal = (nw.col("createdAt") == nw.col("startedAt")) & (
         nw.col("startedAt") == nw.col("completedAt")
     )
-    no_executor = nw.col("executor.id").is_null() | (nw.col("executor.id") == "")
-    flagged = (nw.col("context.isLegacy") == nw.lit(True)).fill_null(False)  # noqa: E712, FBT003
+    no_executor = nw.col("executor_id").is_null() | (nw.col("executor_id") == "")
+    flagged = (nw.col("context_isLegacy") == nw.lit(True)).fill_null(False)  # noqa: E712, FBT003
     return flagged | (equal.fill_null(False) & no_executor.fill_null(False))
 
 
@@ -107,7 +154,7 @@ def moment(rows: Rows, as_of: pd.Timestamp) -> nw.Expr:
 
 def seconds(rows: Rows, start: nw.Expr, end: nw.Expr) -> nw.Expr:
     """Give the seconds between two times, exact to the engine's resolution."""
-    if rows.implementation.is_pyspark() or rows.implementation.is_pyspark_connect():
+    if on_spark(rows):
         return (microseconds(rows, end) - microseconds(rows, start)) / 1e6
     if rows.implementation.is_duckdb():
         return (end - start).dt.total_microseconds() / 1e6
@@ -119,19 +166,19 @@ def seconds(rows: Rows, start: nw.Expr, end: nw.Expr) -> nw.Expr:
 
 def microseconds(rows: Rows, time: nw.Expr) -> nw.Expr:
     """Give the whole microseconds since 1970."""
-    if rows.implementation.is_pyspark() or rows.implementation.is_pyspark_connect():
+    if on_spark(rows):
         # narwhals cannot subtract timestamps there; the cast gives whole seconds
         return time.cast(nw.Int64) * 1_000_000 + time.dt.microsecond()
     return (time - nw.lit(_EPOCH)).dt.total_microseconds().cast(nw.Int64)
 
 
-def resolve(rows: Rows, as_of: Moment | None) -> pd.Timestamp:
+def resolve(rows: Rows, as_of: Moment | None) -> Time:
     """Give the moment that the data describes: as asked, else the latest ``updatedAt``, else NaT."""
     if as_of is not None:
         return to_timestamp(as_of)
     require(rows.collect_schema().names(), ["updatedAt"], "as_of=None")
-    latest = collect(rows.select(nw.col("updatedAt").max()))["updatedAt"]
-    return latest.iloc[0] if len(latest) else pd.NaT
+    latest = collect(rows.select(nw.col("updatedAt").max()))["updatedAt"].max()
+    return pd.NaT if pd.isna(latest) else latest
 
 
 def why_not(reasons: Mapping[str, nw.Expr]) -> nw.Expr:
@@ -154,7 +201,11 @@ def left_out(rows: Rows, reasons: Mapping[str, nw.Expr]) -> tuple[Rows, dict[str
 
 def collect(rows: Rows) -> pd.DataFrame:
     """Bring a small result to pandas: times in UTC, text as ``str``, nothing categorical."""
-    frame = rows.collect().to_pandas().reset_index(drop=True)
+    found = rows.collect()
+    # DuckDB sums integers into decimals
+    decimals = [name for name, dtype in found.schema.items() if dtype == nw.Decimal]
+    whole_sums = found.with_columns(*[nw.col(name).cast(nw.Int64) for name in decimals])
+    frame = whole_sums.to_pandas().reset_index(drop=True)
     for name, dtype in frame.dtypes.items():
         if isinstance(dtype, pd.DatetimeTZDtype):
             frame[name] = frame[name].dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
@@ -169,14 +220,17 @@ def tidy(
     *,
     by: Sequence[str],
     counts: Mapping[str, int],
-    as_of: pd.Timestamp | None = None,
+    as_of: Time | None = None,
     **notes: Any,  # noqa: ANN401 - JSON of any shape
 ) -> pd.DataFrame:
     """Order rows by group and columns as promised; note what was left out in the attrs."""
-    table = table.sort_values(list(by), kind="stable", ignore_index=True) if by else table
+    names_back = dict(zip(keys_of(by), by, strict=True)) | {plain(c): c for c in (*by, *columns)}
+    table = table.rename(columns=names_back)
+    table = table.sort_values(list(by), kind="stable") if by else table
     table = table[[*by, *columns]].reset_index(drop=True)
     integers = [name for name in columns if name.startswith("n_") or name in {"n", "streak"}]
     table = table.astype(dict.fromkeys(integers, "int64"))
-    moment = {} if as_of is None or as_of is pd.NaT else {"as_of": format_time(as_of)}
-    table.attrs = {ATTRS: {"left_out": {k: v for k, v in counts.items() if v}, **moment, **notes}}
+    time = {} if as_of is None or pd.isna(as_of) else {"as_of": format_time(as_of)}
+    kept = {reason: int(n) for reason, n in counts.items() if n}
+    table.attrs = {ATTRS: {"left_out": kept, **time, **notes}}
     return table

@@ -9,11 +9,12 @@ import pandas as pd
 
 from activitykit.filters import Moment
 from activitykit.stats import frames
-from activitykit.stats.frames import Rows
+from activitykit.stats.frames import Rows, Time
 from activitykit.stats.policy import DEFAULT_POLICY, FAILED, SUCCESS, OutcomePolicy
 
 SERIES: Final = ("tenant.uuid", "resource.id", "policy.id", "type")
 NAMES: Final = ("tenant.id", "tenant.name", "resource.name", "policy.name")
+_NAMED: Final = tuple(map(frames.plain, NAMES))
 NEEDS: Final = (
     "id", "state", "result.code", "result.error.code", "startedAt", "completedAt", "updatedAt",
     "parentActivityId", *SERIES, *NAMES,
@@ -76,16 +77,18 @@ def streaks(
     columns = [
         "streak", "last_outcome", "last_run_at", "last_success_at", *NAMES, "last_id", "n",
     ]  # fmt: skip
-    return frames.tidy(table, columns, by=keys, counts=counts, as_of=moment, policy=repr(policy))
+    return frames.tidy(table, columns, by=SERIES, counts=counts, as_of=moment, policy=repr(policy))
 
 
-def _later(rows: Rows, as_of: pd.Timestamp) -> dict[str, nw.Expr]:
+def _later(rows: Rows, as_of: Time) -> dict[str, nw.Expr]:
     return {} if pd.isna(as_of) else {"after_as_of": nw.col("_at") > frames.moment(rows, as_of)}
 
 
 def _series(rows: Rows, keys: Sequence[str]) -> tuple[Rows, list[str]]:
-    rows = rows.with_columns(nw.coalesce("tenant.uuid", "tenant.id").alias("tenant.uuid"))
-    return frames.keyed(rows, keys)
+    tenant = nw.coalesce("tenant_uuid", "tenant_id").alias("tenant_uuid")
+    rows = rows.with_columns(tenant, frames.folded("resource_id"))
+    plain = [frames.plain(key) for key in keys]
+    return frames.categories(rows, plain), plain
 
 
 def _runs_since(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> Rows:
@@ -108,7 +111,7 @@ def _runs_since(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> Rows:
         n=nw.len().over(*keys),
     )
     return rows.filter(nw.col("_runs_since") == 1).select(
-        *keys, "streak", "last_success_at", "n", *NAMES,
+        *keys, "streak", "last_success_at", "n", *_NAMED,
         last_outcome=policy.expr(), last_run_at=nw.col("_at"), last_id=nw.col("id"),
     )  # fmt: skip
 
@@ -151,12 +154,11 @@ def last_good(
     (``ak.Filter(policy_type="backup")``), or the success of applying a plan hides that its
     backups fail. A resource without any activity does not appear.
     """
-    keys = list(SERIES[:3])
     rows = frames.scan(df, [name for name in NEEDS if name != "type"], "last_good")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(_at=nw.coalesce("completedAt", "startedAt", "updatedAt"))
     rows, counts = frames.left_out(rows, {"children": ~frames.root(), **_later(rows, moment)})
-    rows, keys = _series(rows, keys)
+    rows, keys = _series(rows, SERIES[:3])
     good = frames.finished() & policy.test(SUCCESS)
     rows = rows.with_columns(
         _good_at=nw.when(good).then(nw.coalesce("completedAt", "updatedAt")),
@@ -168,10 +170,12 @@ def last_good(
     summed = rows.group_by(*keys).agg(
         nw.len().alias("n"), nw.col("n_failed").sum(), nw.col("_good_at").max()
     )
-    named = rows.filter(nw.col("_newest") == 1).select(*keys, *NAMES)
+    named = rows.filter(nw.col("_newest") == 1).select(*keys, *_NAMED)
     table = frames.collect(summed).merge(frames.collect(named), on=keys)
     table = table.rename(columns={"_good_at": "last_success_at"})
     table["never"] = table["last_success_at"].isna()
     table["age_s"] = (moment - table["last_success_at"]).dt.total_seconds()
     columns = ["last_success_at", "age_s", "never", *NAMES, "n", "n_failed"]
-    return frames.tidy(table, columns, by=keys, counts=counts, as_of=moment, policy=repr(policy))
+    return frames.tidy(
+        table, columns, by=SERIES[:3], counts=counts, as_of=moment, policy=repr(policy)
+    )

@@ -12,13 +12,13 @@ from activitykit.filters import Moment
 from activitykit.stats import frames
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.durations import TOLERANCE, log_survival, timings, unusable
-from activitykit.stats.frames import Rows
+from activitykit.stats.frames import Rows, Time
 
 SHOWN: Final = (
     "type", "tenant.uuid", "tenant.name", "resource.id", "resource.name", "policy.id",
     "policy.name", "startedAt",
 )  # fmt: skip
-NEEDS: Final = tuple(dict.fromkeys(("id", *SHOWN, "tenant.id", "updatedAt", *DURATION_NEEDS)))
+NEEDS: Final = tuple(dict.fromkeys(("id", *SHOWN, "updatedAt", *DURATION_NEEDS)))
 COLUMNS: Final = (
     "elapsed_s", "survival", "remaining_p50_s", "n_reference", "updated_age_s", "overdue",
     "reference", "typical_s", "limit_s", "note",
@@ -80,14 +80,14 @@ def overdue(
     rows = frames.scan(df, NEEDS, "overdue")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(
-        **timings(rows, moment), _entry=nw.lit(0.0), _resource=frames.folded("resource.id")
+        **timings(rows, moment), _entry=nw.lit(0.0), _resource=frames.folded("resource_id")
     )
     rows, counts = frames.left_out(rows, unusable())
     rows = frames.categories(rows, ["type", "_resource"])
     rows = rows.with_columns(_event=frames.flag(nw.col("finished")))
     table = frames.collect(
         rows.filter(nw.col("_event") == 0).select(
-            "id", "duration_s", *SHOWN, "tenant.id", "updatedAt"
+            "id", "duration_s", "updatedAt", *map(frames.plain, SHOWN)
         )
     )
     table = table.rename(columns={"duration_s": "elapsed_s"})

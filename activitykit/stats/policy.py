@@ -68,13 +68,13 @@ class OutcomePolicy:
             Text: ``success``, ``failed``, ``cancelled`` or ``unknown``, from the columns
             ``result.code`` and ``result.error.code``.
         """
-        stopped = (nw.col("result.code") == "error") & _one_of(
-            "result.error.code", self.cancelled_errors
+        stopped = (nw.col("result_code") == "error") & _one_of(
+            "result_error_code", self.cancelled_errors
         )
         known = [
-            (_one_of("result.code", self.neither) | stopped, CANCELLED),
-            (_one_of("result.code", self.success), SUCCESS),
-            (_one_of("result.code", self.failure), FAILED),
+            (_one_of("result_code", self.neither) | stopped, CANCELLED),
+            (_one_of("result_code", self.success), SUCCESS),
+            (_one_of("result_code", self.failure), FAILED),
         ]
         outcome = nw.lit(UNKNOWN)
         for condition, name in reversed(known):
@@ -83,15 +83,15 @@ class OutcomePolicy:
 
     def test(self, outcome: str) -> nw.Expr:
         """Give the narwhals condition that a finished row has this outcome; never null."""
-        stopped = (nw.col("result.code") == "error").fill_null(False) & _one_of(
-            "result.error.code", self.cancelled_errors
+        stopped = (nw.col("result_code") == "error").fill_null(False) & _one_of(
+            "result_error_code", self.cancelled_errors
         )
         if outcome == CANCELLED:
-            return _one_of("result.code", self.neither) | stopped
+            return _one_of("result_code", self.neither) | stopped
         if outcome == UNKNOWN:
-            return ~_one_of("result.code", (*self.success, *self.failure, *self.neither)) & ~stopped
+            return ~_one_of("result_code", (*self.success, *self.failure, *self.neither)) & ~stopped
         return (
-            _one_of("result.code", self.success if outcome == SUCCESS else self.failure) & ~stopped
+            _one_of("result_code", self.success if outcome == SUCCESS else self.failure) & ~stopped
         )
 
 

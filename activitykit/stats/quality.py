@@ -10,7 +10,7 @@ from activitykit.filters import Moment
 from activitykit.schema import KNOWN_TYPES, RESULT_CODES, STATES, note
 from activitykit.stats import frames
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
-from activitykit.stats.frames import Rows
+from activitykit.stats.frames import Rows, Time
 from activitykit.stats.policy import DEFAULT_POLICY, UNKNOWN, OutcomePolicy
 
 NEEDS: Final = (
@@ -75,8 +75,8 @@ def quality(
     -------
     pandas.DataFrame
         One row per check, also where nothing was found: ``check``, ``n`` (rows concerned),
-        ``share`` (of all rows, 0 to 1; can pass 1 for ``duplicates``), ``example_ids`` (up to three,
-        the smallest), ``meaning``. An empty frame gives no rows.
+        ``share`` (of all rows, 0 to 1; can pass 1 for ``duplicates``), ``example_ids`` (up to
+        three, the smallest), ``meaning``. An empty frame gives no rows.
 
     Raises
     ------
@@ -108,22 +108,23 @@ def quality(
     return frames.tidy(table, COLUMNS, by=[], counts={}, as_of=moment)
 
 
-def _checks(rows: Rows, as_of: pd.Timestamp, policy: OutcomePolicy) -> dict[str, nw.Expr]:
+def _checks(rows: Rows, as_of: Time, policy: OutcomePolicy) -> dict[str, nw.Expr]:
     col = nw.col
     checks = {
         "legacy": frames.legacy(),
         "missing_started": frames.finished() & col("startedAt").is_null(),
         "missing_completed": frames.finished() & col("completedAt").is_null(),
-        "missing_result": frames.completed() & col("result.code").is_null(),
+        "missing_result": frames.completed() & col("result_code").is_null(),
         "backwards": col("completedAt") < col("startedAt"),
         "queue_backwards": col("startedAt") < col("createdAt"),
         "unknown_state": ~col("state").is_in(STATES).fill_null(False),
-        "unknown_result": ~col("result.code").is_in(RESULT_CODES).fill_null(True),
+        "unknown_result": ~(col("result_code").is_in(RESULT_CODES) | col("result_code").is_null()),
         "unknown_outcome": frames.finished() & policy.test(UNKNOWN),
         "unknown_type": _unknown_type(),
-        "mixed_case_ids": col("resource.id") != frames.folded("resource.id"),
-        "missing_tenant_uuid": col("tenant.uuid").is_null(),
-        "missing_resource": frames.root() & col("resource.id").is_null(),
+        "mixed_case_ids": ~col("resource_id").is_null()
+        & (col("resource_id") != frames.folded("resource_id")),
+        "missing_tenant_uuid": col("tenant_uuid").is_null(),
+        "missing_resource": frames.root() & col("resource_id").is_null(),
         "clock_skew": _skewed(rows),
     }
     if not pd.isna(as_of):
@@ -137,7 +138,7 @@ def _checks(rows: Rows, as_of: pd.Timestamp, policy: OutcomePolicy) -> dict[str,
 def _unknown_type() -> nw.Expr:
     kind = nw.col("type").cast(nw.String)
     known = kind.is_in(list(KNOWN_TYPES)) | kind.str.to_uppercase().is_in(list(KNOWN_TYPES))
-    return ~known.fill_null(False) & nw.col("context.title").is_null()
+    return ~known.fill_null(False) & nw.col("context_title").is_null()
 
 
 def _skewed(rows: Rows) -> nw.Expr:

@@ -10,7 +10,7 @@ from activitykit.stats import failures, frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.durations import duration_table
-from activitykit.stats.frames import By, Rows
+from activitykit.stats.frames import By, Rows, Time
 from activitykit.stats.policy import DEFAULT_POLICY, OutcomePolicy
 
 NEEDS: Final = tuple(dict.fromkeys((*failures.NEEDS, *DURATION_NEEDS)))
@@ -70,13 +70,14 @@ def trend(
     """
     by = frames.names(by)
     clusters = [cluster] if cluster else []
-    rows = frames.scan(df, [*by, *NEEDS, *clusters, *([] if as_of else ["updatedAt"])], "trend")
+    needed = [*NEEDS, *clusters, *([] if as_of else ["updatedAt"])]
+    rows = frames.scan(df, needed, "trend", by)
     moment = frames.resolve(rows, as_of)
     rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
     calendar, span = _span(rows, freq, tz)
     seconds = frames.microseconds(rows, nw.col("startedAt")) // 1_000_000
-    rows = rows.with_columns(bucket=calendar.place(seconds)[0])
     keys = [*by, "bucket"]
+    rows = rows.with_columns(calendar.place(seconds)[0].alias(frames.keys_of(keys)[-1]))
     table = failures.failure_table(
         rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
