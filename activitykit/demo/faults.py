@@ -16,7 +16,7 @@ PLAN_RUN: Final = "D332948D-A7A9-4E07-B76C-253DCF6E17FB"
 BACKING_UP: Final = "8F01AC13-F59E-4851-9204-DE1FD77E36B4"
 OLD_BUILD: Final = 20227
 
-Group = Literal["machine", "vm", "cloud", "cancel", "restore", "warning"]
+Area = Literal["machine", "vm", "cloud", "cancel", "restore", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,20 @@ class Level:
 class Fault:
     """A reason for failures; `levels` hold templates, top first, the root cause last."""
 
-    group: Group
+    area: Area
     domain: str
     code: str
     levels: tuple[Level, ...]
 
 
 @cache
-def faults(group: Group) -> tuple[Fault, ...]:
-    """Give the faults of a group, as the catalogue lists them."""
+def faults(area: Area) -> tuple[Fault, ...]:
+    """Give the faults of an area, as the catalogue lists them."""
     text = files("activitykit.demo").joinpath("faults.toml").read_text("utf-8")
     return tuple(
-        Fault(group, entry["domain"], entry["code"], tuple(_level(*row) for row in entry["levels"]))
+        Fault(area, entry["domain"], entry["code"], tuple(_level(*row) for row in entry["levels"]))
         for entry in tomllib.loads(text)["fault"]
-        if entry["group"] == group
+        if entry["area"] == area
     )
 
 

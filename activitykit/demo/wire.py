@@ -65,6 +65,8 @@ def activity(job: Job, window: Window, rng: random.Random) -> dict[str, Any]:
     if job.parent is not None:
         item["parentActivityId"] = job.parent.id
         item["parentActivityIdString"] = str(job.parent.id)
+    elif job.family == "cloud":
+        item["parentActivityId"] = None
     if progress := _progress(job, rng):
         item["progress"] = progress
     if job.type not in _WITHOUT_RESOURCE:
@@ -97,14 +99,19 @@ def _text(moment: int) -> str:
     return f"{clock}.{fraction}Z" if fraction else f"{clock}Z"
 
 
-def _times(job: Job) -> dict[str, str]:
+def _times(job: Job) -> dict[str, str | None]:
     moments = {
         "createdAt": job.created,
         "startedAt": job.started,
         "updatedAt": job.touched or job.ended or job.created,
         "completedAt": job.ended,
     }
-    return {name: _text(moment) for name, moment in moments.items() if moment is not None}
+    # cloud services write null where agents leave a field out
+    return {
+        name: None if moment is None else _text(moment)
+        for name, moment in moments.items()
+        if moment is not None or job.family == "cloud"
+    }
 
 
 def _tenant(job: Job, window: Window) -> dict[str, str]:
