@@ -1,0 +1,443 @@
+"""`Client`: activities and tasks of the Task Manager API, exact and complete or with an error."""
+
+import importlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from urllib.parse import quote
+
+import msgspec
+import pandas as pd
+
+from activitykit.errors import ApiError, BadQueryError, ConfigError, IncompleteError
+from activitykit.filters import Filter
+from activitykit.schema import parse_time
+from activitykit.transport import MAX_CONNECTIONS, Params, Secret, Transport
+from activitykit.walk import Listing, Page, side_by_side
+from activitykit.windows import Bounds, plan_windows
+
+Lod = Literal["tiny", "short", "long", "full", "debug"]
+
+_API: Final = "/api/task_manager/v2"
+_WHERE_CREDENTIALS: Final = (
+    "Create an API client in the management console under Settings > API clients and use its"
+    " id and secret"
+)
+# what /activities knows and /tasks does not
+_NOT_OF_TASKS: Final = frozenset({"taskId", "parentActivityId", "sustainable"})
+
+_log = logging.getLogger("activitykit")
+_read_any = msgspec.json.Decoder().decode
+
+
+class _Items(msgspec.Struct):
+    items: list[dict[str, Any]]
+
+
+_read_items = msgspec.json.Decoder(_Items).decode
+
+
+class Client:
+    """Access to the activities of one data centre, for one API client.
+
+    Parameters
+    ----------
+    base_url
+        Data centre, such as ``https://eu2-cloud.acronis.com``. Plain HTTP only to this machine.
+    client_id, client_secret
+        API client of the account. Its role must include the task manager viewer.
+    token
+        A ready-made access token instead of id and secret; it cannot be renewed.
+    tenant
+        UUID of a customer tenant to which the access is narrowed; None for all that the API
+        client sees.
+    timeout
+        Seconds to wait for an answer. First pages of large partners can take minutes.
+
+    Raises
+    ------
+    ConfigError
+        When credentials are missing or contradict each other, or the URL cannot be used.
+
+    Examples
+    --------
+    >>> Client("https://eu2-cloud.acronis.com", client_id="5e2a…", client_secret="never shown")
+    Client('https://eu2-cloud.acronis.com', client_id='5e2a…')
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        token: str | None = None,
+        tenant: str | None = None,
+        timeout: float = 300.0,
+    ) -> None:
+        secret = Secret(client_secret) if client_secret else None
+        given = Secret(token) if token else None
+        # a traceback that shows local variables would show these
+        del client_secret, token
+        if bool(given) == bool(client_id and secret):
+            raise ConfigError(
+                f"give client_id and client_secret, or else a token. {_WHERE_CREDENTIALS}."
+            )
+        self._transport = Transport(
+            base_url,
+            client_id=client_id,
+            client_secret=secret,
+            token=given,
+            tenant=tenant,
+            timeout=timeout,
+        )
+        self._client_id, self._tenant = client_id, tenant
+        self._given = given
+        # set when the service was seen to refuse two bounds on one field
+        self._one_sided = False
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Make a client from the environment.
+
+        Reads ``ACRONIS_BASE_URL``, ``ACRONIS_CLIENT_ID``, ``ACRONIS_CLIENT_SECRET`` and, if set,
+        ``ACRONIS_TENANT``. Without the secret it is looked up in the system's keyring (service
+        ``activitykit``, user name the client id), if the package ``keyring`` is installed.
+
+        Raises
+        ------
+        ConfigError
+            Naming all that is missing.
+        """
+        names = ("ACRONIS_BASE_URL", "ACRONIS_CLIENT_ID", "ACRONIS_CLIENT_SECRET")
+        missing = [name for name in names if not os.environ.get(name)]
+        client_id = os.environ.get("ACRONIS_CLIENT_ID", "")
+        in_keyring = missing == ["ACRONIS_CLIENT_SECRET"] and _from_keyring(client_id) is not None
+        if missing and not in_keyring:
+            raise ConfigError(
+                f"environment variable(s) not set: {', '.join(missing)}. {_WHERE_CREDENTIALS};"
+                " ACRONIS_BASE_URL is the address of the console, such as"
+                " https://eu2-cloud.acronis.com"
+            )
+        return cls(
+            os.environ["ACRONIS_BASE_URL"],
+            client_id=client_id,
+            client_secret=os.environ.get("ACRONIS_CLIENT_SECRET") or _from_keyring(client_id),
+            tenant=os.environ.get("ACRONIS_TENANT") or None,
+        )
+
+    @property
+    def base_url(self) -> str:
+        """Scheme and host of the data centre."""
+        return self._transport.base_url
+
+    def __repr__(self) -> str:
+        who = f"client_id={self._client_id!r}" if self._client_id else "token=***"
+        tenant = f", tenant={self._tenant!r}" if self._tenant else ""
+        return f"Client({self.base_url!r}, {who}{tenant})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def pages(
+        self,
+        where: Filter | None = None,
+        *,
+        workers: int = 4,
+        page_size: int = 1000,
+        lod: Lod | None = None,
+        progress: bool = False,
+    ) -> Iterator[bytes]:
+        """Yield the body of each page of activities, as JSON text.
+
+        The pages hold all activities that match, and may hold others: the service cannot apply
+        every condition. `Filter.select` or `Filter.matches` makes the exact cut.
+
+        Parameters
+        ----------
+        where
+            What to load; everything by default.
+        workers
+            Up to how many requests are under way at a time, 1 to 64. A load of several pages is
+            cut into windows of ``createdAt``, so the order of the pages varies.
+        page_size
+            Rows asked for a page.
+        lod
+            Level of detail; the service's own default is a full one.
+        progress
+            Show a progress bar.
+
+        Raises
+        ------
+        IncompleteError
+            When the walk broke off, after the pages that did arrive.
+        ApiError
+            When not even one page arrived.
+        """
+        if not 1 <= workers <= MAX_CONNECTIONS:
+            raise ConfigError(f"workers={workers}; choose 1 to {MAX_CONNECTIONS}")
+        pages = self._pages(
+            where or Filter(), workers=workers, page_size=page_size, lod=lod, progress=progress
+        )
+        return _honest(pages)
+
+    def _pages(
+        self, where: Filter, *, workers: int, page_size: int, lod: Lod | None, progress: bool
+    ) -> Iterator[Page]:
+        listing = self._listing("activities", page_size, lod)
+        params, first = self._first_page(listing, where.params())
+        if first[1].after is None:
+            yield from listing.walk(params, first)
+            return
+        windows: list[Params] = []
+        if workers > 1 and not self._one_sided:
+            windows = self._windows(listing, where, params, first, workers)
+        if windows:
+            # the first page lies scattered over the windows, which bring its rows once more
+            jobs = [partial(_walk, listing, query, None) for query in windows]
+        else:
+            jobs = [partial(_walk, listing, params, first)]
+        yield from side_by_side(jobs, workers, self._transport.abort)
+
+    def _listing(self, name: str, page_size: int = 1000, lod: Lod | None = None) -> Listing:
+        return Listing(
+            transport=self._transport,
+            path=f"{_API}/{name}",
+            page_size=page_size,
+            extra=(("lod", lod),) if lod else (),
+        )
+
+    def _first_page(self, listing: Listing, params: Params) -> tuple[Params, Page]:
+        """Send a query; without its upper bounds where the service takes only one bound."""
+        wider = [(key, value) for key, value in params if not value.startswith("lt(")]
+        if self._one_sided or wider == params:
+            return wider, listing.first(wider)
+        try:
+            return params, listing.first(params)
+        except BadQueryError as refused:
+            try:
+                page = listing.first(wider)
+            except BadQueryError:
+                raise refused from None
+            self._one_sided = True
+            return wider, page
+
+    def _windows(
+        self, listing: Listing, where: Filter, params: Params, first: Page, workers: int
+    ) -> list[Params]:
+        """Give the queries that bring together what one query would, or none if that is unsure."""
+        others = [(key, value) for key, value in params if key != "createdAt"]
+        bounds = _bounds(where)
+        span = _likely_span(first[0], bounds)
+        if span[0] >= span[1]:
+            return []
+
+        def count(intervals: Sequence[Bounds]) -> list[int]:
+            return self._counts(listing, [[*others, *_within(b)] for b in intervals], workers)
+
+        try:
+            windows = plan_windows(count, bounds, span, workers=workers, page_size=listing.page_size)
+            queries = [[*others, *_within(window)] for window in windows]
+            if bounds == (None, None):
+                # rows without a readable time are in no window
+                queries.append([*others, ("createdAt", "isnull()")])
+                total, *parts = self._counts(listing, [others, *queries], workers)
+                if total > sum(parts):
+                    return []
+        except BadQueryError:
+            self._one_sided = True
+            return []
+        except ApiError as error:
+            _log.debug("no parallel windows: %s", error)
+            return []
+        return queries if len(windows) > 1 else []
+
+    def _counts(self, listing: Listing, queries: Sequence[Params], workers: int) -> list[int]:
+        def job(number: int, stop: threading.Event) -> Iterator[tuple[int, int]]:
+            rows = listing.count(queries[number], stop)
+            if rows is None:
+                raise ApiError("the service does not count")
+            yield number, rows
+
+        jobs = [partial(job, number) for number in range(len(queries))]
+        found = dict(side_by_side(jobs, workers, self._transport.abort))
+        return [found[number] for number in range(len(queries))]
+
+    def activities(
+        self,
+        where: Filter | None = None,
+        *,
+        workers: int = 4,
+        page_size: int = 1000,
+        lod: Lod | None = None,
+        progress: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the activities that match, each once, as the service sent them.
+
+        Integers are exact. The order is that of arrival. Parameters and errors are those of
+        `pages`.
+        """
+        where = where or Filter()
+        pages = self.pages(
+            where, workers=workers, page_size=page_size, lod=lod, progress=progress
+        )
+        return _distinct(pages, where.matches)
+
+    def tasks(
+        self, where: Filter | None = None, *, page_size: int = 1000, lod: Lod | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the tasks that match, each once, as the service sent them.
+
+        A task has no ``createdAt``: a filter on it counts from ``enqueuedAt``. Its condition on
+        ``task`` means the task's own id.
+
+        Raises
+        ------
+        IncompleteError
+            When the walk broke off, after the tasks that did arrive.
+        """
+        where = where or Filter()
+        listing = self._listing("tasks", page_size, lod)
+        params = [
+            ("enqueuedAt" if key == "createdAt" else key, value)
+            for key, value in where.params()
+            if key not in _NOT_OF_TASKS
+        ]
+
+        def pages() -> Iterator[Page]:
+            query, first = self._first_page(listing, params)
+            yield from listing.walk(query, first)
+
+        def matches(task: Mapping[str, Any]) -> bool:
+            return where.matches(
+                {**task, "createdAt": task.get("enqueuedAt"), "taskId": task.get("id")}
+            )
+
+        return _distinct(_honest(pages()), matches)
+
+    def activity(self, id: int | str) -> dict[str, Any]:  # noqa: A002 - the field's name
+        """Fetch one activity by its id."""
+        return self._one("activities", id)
+
+    def task(self, id: int | str) -> dict[str, Any]:  # noqa: A002
+        """Fetch one task by its id."""
+        return self._one("tasks", id)
+
+    def _one(self, kind: str, number: int | str) -> dict[str, Any]:
+        found = self.get(f"/{kind}/{quote(str(number), safe='')}")
+        if not isinstance(found, dict):
+            raise ApiError(f"/{kind}/{number} answered with {type(found).__name__}, no object")
+        return found
+
+    def count(self, where: Filter | None = None) -> int:
+        """Count the activities that match, without loading them where the service can count.
+
+        Conditions that the service cannot apply are applied here, which loads the activities.
+        """
+        where = where or Filter()
+        ...
+
+    def get(self, path: str, params: Mapping[str, object] | Params = ()) -> Any:  # noqa: ANN401
+        """Send one GET request and decode the JSON of its answer.
+
+        Parameters
+        ----------
+        path
+            Below ``/api/task_manager/v2``, such as ``/activities``; or from ``/api/`` on.
+        params
+            Query parameters; a list of values repeats its key.
+        """
+        pairs = params.items() if isinstance(params, Mapping) else params
+        query = [
+            (key, str(one))
+            for key, value in pairs
+            for one in (value if isinstance(value, list | tuple) else [value])
+        ]
+        full = path if path.startswith("/api/") else f"{_API}/{path.lstrip('/')}"
+        return self._transport.get(full, query, _read_any)[1]
+
+
+def _walk(
+    listing: Listing, params: Params, first: Page | None, stop: threading.Event
+) -> Iterator[Page]:
+    return listing.walk(params, first, stop)
+
+
+def _honest(pages: Iterator[Page]) -> Iterator[bytes]:
+    """Yield the bodies; when the walk breaks off after the first, say that it is incomplete."""
+    count = rows = 0
+    try:
+        for body, envelope in pages:
+            count, rows = count + 1, rows + len(envelope.items or ())
+            yield body
+    except ApiError as error:
+        if count == 0 or isinstance(error, IncompleteError):
+            raise
+        raise IncompleteError(
+            f"the load broke off after {rows} rows on {count} pages: {error}",
+            method=error.method,
+            url=error.url,
+            status=error.status,
+            reason=error.reason,
+            attempts=error.attempts,
+        ) from error
+
+
+def _distinct(
+    pages: Iterator[bytes], matches: Callable[[Mapping[str, Any]], bool]
+) -> Iterator[dict[str, Any]]:
+    seen = set()
+    for body in pages:
+        for item in _read_items(body).items:
+            if item.get("id") not in seen and matches(item):
+                seen.add(item.get("id"))
+                yield item
+
+
+def _bounds(where: Filter) -> Bounds:
+    """Give the interval of createdAt that a filter asks for, in nanoseconds."""
+    moments = (where.since, where.until) if where.on == "createdAt" else (None, None)
+    since, until = (m.value if isinstance(m, pd.Timestamp) else None for m in moments)
+    return since, until
+
+
+def _within(bounds: Bounds) -> Params:
+    since, until = (None if ns is None else pd.Timestamp(ns, tz="UTC") for ns in bounds)
+    return Filter(since=since, until=until).params()
+
+
+def _likely_span(body: bytes, bounds: Bounds) -> tuple[int, int]:
+    """Guess from the first page, which has the oldest rows, since when there are rows."""
+    times = sorted(
+        filter(None, (parse_time(item.get("createdAt")) for item in _read_items(body).items))
+    )
+    now = time.time_ns()
+    oldest = times[len(times) // 2] if times else bounds[0] or now
+    start = max(oldest, bounds[0] or oldest)
+    return start, min(now, bounds[1] or now)
+
+
+def _from_keyring(client_id: str) -> str | None:
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        return None
+    secret: str | None = keyring.get_password("activitykit", client_id)
+    return secret

@@ -1,0 +1,500 @@
+"""Requests to one service: token, patience, errors. Knows nothing of activities.
+
+Every request goes through `Transport.get`: it signs, sends, reads the body in one piece, decodes it,
+and tries again while a failure may pass. Threads share one token and one gate, so that a service
+that asks for fewer requests is heeded by all of them.
+"""
+
+import ipaddress
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import requests
+import urllib3
+from requests.auth import HTTPBasicAuth
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_exponential_jitter,
+)
+
+from activitykit.errors import ApiError, AuthError, BadQueryError, ConfigError, RateLimitError
+from activitykit.sockets import AbortableAdapter
+
+Params = Sequence[tuple[str, str]]
+T = TypeVar("T")
+_Sign = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+MAX_CONNECTIONS: Final = 64
+_ATTEMPTS, _FIRST_ATTEMPTS, _PATIENCE_S = 8, 3, 900.0
+_BACKOFF = wait_exponential_jitter(initial=0.5, max=30, jitter=1)
+_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_TOKEN_PATH: Final = "/api/2/idp/token"  # noqa: S105 - a path
+_JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_FALLBACK_LIFETIME_S, _MARGIN_S = 110 * 60.0, 900.0
+_LONGEST_REASON = 300
+
+_log = logging.getLogger("activitykit")
+_log.addHandler(logging.NullHandler())
+
+
+class Secret:
+    """Text that no repr, log or traceback shows."""
+
+    __slots__ = ("reveal",)
+
+    def __init__(self, text: str) -> None:
+        self.reveal = lambda: text
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class Stopped(Exception):  # noqa: N818 - not a failure: the walk was told to stop
+    """Raised in a worker whose walk was broken off."""
+
+
+class Failure(Exception):  # noqa: N818 - turned into an ApiError before anyone sees it
+    """One request that came to nothing: what is known about it, and whether it may pass."""
+
+    def __init__(
+        self, method: str, url: str, reason: str, *, status: int | None = None,
+        passing: bool = False, wait_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(reason)
+        self.method, self.url, self.reason = method, url, reason
+        self.status, self.passing, self.wait_s = status, passing, wait_s
+
+    def as_error(self, attempts: int) -> ApiError:
+        """Give the error of the public tree, with what to do about it."""
+        kind, advice = _KINDS.get(self.status or 0, (ApiError, ""))
+        if self.status is None:
+            advice = "Check the base URL, the network and the proxy settings."
+        elif self.passing and not advice:
+            advice = "The service has a problem; try again later."
+        tried = f" ({attempts} attempts)" if attempts > 1 else ""
+        answer = f"HTTP {self.status}: " if self.status else ""
+        return kind(
+            f"{self.method} {self.url}: {answer}{self.reason.rstrip('.')}{tried}. {advice}".rstrip(),
+            method=self.method,
+            url=self.url,
+            status=self.status,
+            reason=self.reason,
+            attempts=attempts,
+        )
+
+
+class _Passing(Failure):
+    """A failure that may pass."""
+
+
+_KINDS: Final[Mapping[int, tuple[type[ApiError], str]]] = {
+    400: (BadQueryError, ""),
+    401: (
+        AuthError,
+        "Check client id and secret, and that the base URL is that of their own data centre.",
+    ),
+    403: (AuthError, "The API client's role may not read this; it needs the task manager viewer."),
+    429: (RateLimitError, "Try later, or with fewer workers."),
+}
+
+
+class Transport:
+    """Signed, patient GET requests to one data centre.
+
+    Parameters
+    ----------
+    base_url
+        Data centre, such as ``https://eu2-cloud.acronis.com``.
+    client_id, client_secret
+        API client; or, instead of both, a ready-made ``token``.
+    tenant
+        UUID of the tenant to which the token is narrowed, or None.
+    timeout
+        Seconds to wait for an answer, and for each further piece of it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        client_id: str | None,
+        client_secret: Secret | None,
+        token: Secret | None,
+        tenant: str | None,
+        timeout: float,
+    ) -> None:
+        self.base_url = checked_base_url(base_url)
+        self._client_id, self._secret, self._given = client_id, client_secret, token
+        self._tenant = tenant
+        self._timeout = (min(10.0, timeout), timeout)
+        self._token: Secret | None = None if tenant else token
+        self._renew_at = float("inf")
+        self._token_lock = threading.Lock()
+        self._gate_opens_at = 0.0
+        self._reached = False
+        self._session = requests.Session()
+        self._session.headers["Accept"] = "application/json"
+        # a proxy from the environment would never reach a service on this machine
+        self._session.trust_env = not _is_loopback(self.base_url)
+        self._adapter = AbortableAdapter(pool_maxsize=MAX_CONNECTIONS)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, self._adapter)
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        self._session.close()
+
+    def abort(self) -> None:
+        """Cut every connection, so that threads which wait for an answer return at once."""
+        self._adapter.abort()
+
+    def get(
+        self,
+        path: str,
+        params: Params,
+        decode: Callable[[bytes], T],
+        *,
+        stop: threading.Event | None = None,
+    ) -> tuple[bytes, T]:
+        """Fetch one body and decode it; a body that cannot be decoded is fetched again.
+
+        Raises
+        ------
+        ApiError
+            When the service refused, or its failures outlasted the patience.
+        Stopped
+            When ``stop`` was set meanwhile.
+        """
+        stop = stop or threading.Event()
+
+        def attempt() -> tuple[bytes, T]:
+            token = self._bearer(stop)
+            response, body = self._send("GET", path, params, sign=_bearer_of(token))
+            if response.status_code == 401 and self._secret:
+                # expired, or revoked, in mid-walk
+                token = self._bearer(stop, stale=token)
+                response, body = self._send("GET", path, params, sign=_bearer_of(token))
+            self._check(response, body)
+            return body, self._decoded(response, body, decode)
+
+        return self._patiently(attempt, stop)
+
+    def _patiently(self, attempt: Callable[[], T], stop: threading.Event) -> T:
+        def pause(seconds: float) -> None:
+            if stop.wait(seconds):
+                raise Stopped
+
+        def gated() -> T:
+            pause(max(0.0, self._gate_opens_at - time.monotonic()))
+            return attempt()
+
+        def enough(state: RetryCallState) -> bool:
+            most = _ATTEMPTS if self._reached else _FIRST_ATTEMPTS
+            return stop_after_attempt(most)(state) or stop_before_delay(_PATIENCE_S)(state)
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Passing),
+            stop=enough,
+            wait=_wait,
+            sleep=pause,
+            before_sleep=self._slow_all_down,
+        )
+        try:
+            return retrying(gated)
+        except RetryError as gave_up:
+            failure, attempts = gave_up.last_attempt.exception(), gave_up.last_attempt.attempt_number
+        except Failure as refused:
+            failure, attempts = refused, 1
+        if stop.is_set():
+            raise Stopped
+        raise failure.as_error(attempts) if isinstance(failure, Failure) else RuntimeError(failure)
+
+    def _slow_all_down(self, state: RetryCallState) -> None:
+        failure = state.outcome.exception() if state.outcome else None
+        wait_s = state.next_action.sleep if state.next_action else 0.0
+        _log.debug("%s; trying again in %.1f s", failure, wait_s)
+        if isinstance(failure, Failure) and failure.status in (429, 503):
+            self._gate_opens_at = max(self._gate_opens_at, time.monotonic() + wait_s)
+
+    def _send(
+        self, method: str, path: str, params: Params, *, sign: _Sign
+    ) -> tuple[requests.Response, bytes]:
+        url = self.shown(path, params)
+        started = time.perf_counter()
+        try:
+            with self._session.request(
+                method, self.base_url + path, params=list(params), auth=sign,
+                timeout=self._timeout, stream=True, allow_redirects=False,
+            ) as response:  # fmt: skip
+                # one read of the raw stream; `response.content` goes in pieces of 10 kB
+                body: bytes = response.raw.read(decode_content=True)
+        except requests.exceptions.SSLError as error:
+            raise Failure(method, url, f"TLS failed: {_innermost(error)}") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise _Passing(method, url, _innermost(error), passing=True) from None
+        self._reached = True
+        took = time.perf_counter() - started
+        _log.debug(
+            "%s %s -> %d, %d bytes, %.2f s", method, url, response.status_code, len(body), took
+        )
+        return response, body
+
+    def _check(self, response: requests.Response, body: bytes) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        method, url = str(response.request.method), self._hidden(str(response.url))
+        reason = self._hidden(_reason(body) or str(response.reason))
+        if 300 <= status < 400:
+            where = urlsplit(response.headers.get("Location", "")).netloc or "elsewhere"
+            reason = f"redirected to {where}; use that as the base URL if you trust it"
+        if status in _PASSING:
+            wait_s = _retry_after(response.headers.get("Retry-After"))
+            raise _Passing(method, url, reason, status=status, passing=True, wait_s=wait_s)
+        raise Failure(method, url, reason, status=status)
+
+    def _decoded(
+        self, response: requests.Response, body: bytes, decode: Callable[[bytes], T]
+    ) -> T:
+        try:
+            return decode(body)
+        except msgspec.ValidationError as error:
+            reason = f"answered with JSON of another shape ({error})"
+            raise Failure("GET", self._hidden(str(response.url)), reason, status=200) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            what = "HTML" if _is_html(body) else f"a body that is no JSON ({error})"
+            raise _Passing(
+                "GET", self._hidden(str(response.url)), f"answered with {what}", status=200,
+                passing=True,
+            ) from None  # fmt: skip
+
+    def shown(self, path: str, params: Params = ()) -> str:
+        """Give the URL of a request, as error messages show it."""
+        query = urlencode(list(params), safe="():,")
+        return f"{self.base_url}{path}{'?' if query else ''}{query}"
+
+    def _hidden(self, text: str) -> str:
+        """Blank out our secrets, should the service have echoed one."""
+        for secret in (self._secret, self._given, self._token):
+            if secret and (plain := secret.reveal()):
+                text = text.replace(plain, "***")
+        return text[:_LONGEST_REASON]
+
+    # -- token ----------------------------------------------------------------------------------
+
+    def _bearer(self, stop: threading.Event, *, stale: Secret | None = None) -> Secret:
+        """Give the token; a new one when it soon runs out or is the one that was refused."""
+        with self._token_lock:
+            if self._token is None or self._token is stale or time.monotonic() >= self._renew_at:
+                self._token, lifetime_s = self._new_token(stop)
+                margin_s = min(_MARGIN_S, lifetime_s / 8)
+                self._renew_at = time.monotonic() + lifetime_s - margin_s
+            return self._token
+
+    def _new_token(self, stop: threading.Event) -> tuple[Secret, float]:
+        if self._tenant is None:
+            return self._ask_token(stop, self._by_secret(), grant_type="client_credentials")
+        scope = f"urn:acronis.com:tenant-id:{self._tenant}"
+        if self._given is None:
+            try:
+                return self._ask_token(
+                    stop, self._by_secret(), grant_type="client_credentials", scope=scope
+                )
+            except ApiError as refused:
+                if refused.status not in (400, 403):
+                    raise
+            partner, _ = self._ask_token(stop, self._by_secret(), grant_type="client_credentials")
+        else:
+            partner = self._given
+        return self._ask_token(
+            stop, _bearer_of(partner), grant_type=_JWT_BEARER, scope=scope, assertion=partner
+        )
+
+    def _by_secret(self) -> _Sign:
+        if self._secret is None:
+            raise AssertionError("a token was given, so none is asked for")
+        return HTTPBasicAuth(self._client_id or "", self._secret.reveal())
+
+    def _ask_token(
+        self, stop: threading.Event, sign: _Sign, **form: str | Secret
+    ) -> tuple[Secret, float]:
+        def attempt() -> tuple[Secret, float]:
+            response, body = self._send("POST", _TOKEN_PATH, (), sign=_with_form(sign, form))
+            if response.status_code in (200, 404, 405) and not _is_token(body):
+                raise ConfigError(
+                    f"{self.base_url} does not look like an Acronis data centre: POST"
+                    f" {_TOKEN_PATH} answered HTTP {response.status_code}"
+                    f" {'with HTML' if _is_html(body) else 'without an access token'}. Check the"
+                    " base URL; it is the address of the console, such as"
+                    " https://eu2-cloud.acronis.com"
+                )
+            self._check(response, body)
+            return _read_token(body)
+
+        return self._patiently(attempt, stop)
+
+
+def checked_base_url(text: str) -> str:
+    """Give scheme and host of a data centre.
+
+    Raises
+    ------
+    ConfigError
+        For plain HTTP (except to this machine), credentials in the URL, or no host.
+
+    Examples
+    --------
+    >>> checked_base_url("eu2-cloud.acronis.com/api/2/")
+    'https://eu2-cloud.acronis.com'
+    """
+    parts = urlsplit(text.strip() if "://" in text else f"https://{text.strip()}")
+    example = "give the address of your data centre, such as https://eu2-cloud.acronis.com"
+    if parts.username or parts.password:
+        raise ConfigError(f"the base URL holds a login; {example}")
+    try:
+        bad = not parts.hostname or parts.port == 0 or bool(re.search(r"\s", parts.netloc))
+    except ValueError:
+        bad = True
+    if bad or parts.scheme not in ("http", "https"):
+        raise ConfigError(f"cannot use {text!r} as base URL; {example}")
+    url = f"{parts.scheme}://{parts.netloc}{parts.path.split('/api/')[0].rstrip('/')}"
+    if parts.scheme == "http" and not _is_loopback(url):
+        raise ConfigError(f"plain HTTP would show the secret to the network; use https: {url}")
+    return url.removesuffix("/api")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bearer_of(token: Secret) -> _Sign:
+    # closures keep the token out of every local variable that a traceback may print
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token.reveal()}"
+        return request
+
+    return sign
+
+
+def _with_form(sign: _Sign, form: Mapping[str, str | Secret]) -> _Sign:
+    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.prepare_body(
+            {key: v.reveal() if isinstance(v, Secret) else v for key, v in form.items()}, None
+        )
+        return sign(request)
+
+    return add
+
+
+def _read_token(body: bytes) -> tuple[Secret, float]:
+    """Read the token and its lifetime in seconds; ``expires_on`` counts before ``expires_in``."""
+    reply = json.loads(body)
+    lifetimes = (
+        lambda: float(reply["expires_on"]) - time.time(),
+        lambda: float(reply["expires_in"]),
+    )
+    for lifetime in lifetimes:
+        try:
+            # a clock that is hours off makes no sense of expires_on
+            if (seconds := lifetime()) > 0:
+                return Secret(reply["access_token"]), seconds
+        except (KeyError, TypeError, ValueError):
+            continue
+    return Secret(reply["access_token"]), _FALLBACK_LIFETIME_S
+
+
+def _is_token(body: bytes) -> bool:
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(reply, dict) and bool(reply.get("access_token")) and isinstance(
+        reply["access_token"], str
+    )
+
+
+def _is_html(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"<"
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    asked_s = failure.wait_s if isinstance(failure, Failure) else 0.0
+    return max(_BACKOFF(state), asked_s)
+
+
+def _retry_after(header: str | None) -> float:
+    """Read seconds or a date; 0 when there is neither.
+
+    Examples
+    --------
+    >>> _retry_after("3"), _retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), _retry_after("soon")
+    (3.0, 0.0, 0.0)
+    """
+    if header is None:
+        return 0.0
+    if re.fullmatch(r"\d{1,9}", header.strip(), re.ASCII):
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _innermost(error: BaseException) -> str:
+    """Give the root of a chain of network errors, without the names of library objects."""
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or next(
+            (arg for arg in getattr(reason, "args", ()) if isinstance(arg, BaseException)), None
+        )
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    text = re.sub(r"<[^>]*object at [^>]*>:?\s*|\w+Pool\([^)]*\):\s*", "", str(reason))
+    return text[:_LONGEST_REASON] or type(reason).__name__
+
+
+def _reason(body: bytes) -> str | None:
+    """Read the service's own words from the three shapes of its errors."""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return "answered with HTML" if _is_html(body) else None
+    if not isinstance(reply, dict):
+        return None
+    wrapped = reply.get("error")
+    error: Mapping[str, Any] = wrapped if isinstance(wrapped, dict) else reply
+    debug = error.get("debug")
+    said: Iterable[Any] = (
+        debug.get("msg") if isinstance(debug, dict) else None,
+        error.get("error_description"),
+        error.get("message"),
+        error.get("reason"),
+        error.get("code"),
+        error.get("error"),
+    )
+    kind = error.get("code") or error.get("error")
+    text = next((one for one in said if isinstance(one, str) and one), None)
+    return f"{text} ({kind})" if text and isinstance(kind, str) and kind != text else text

@@ -1,0 +1,203 @@
+"""The walk over the pages of a list, and several walks side by side."""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from activitykit.errors import ApiError, IncompleteError
+from activitykit.transport import Params, Stopped, Transport
+
+T = TypeVar("T")
+
+_EMPTY_IN_A_ROW: Final = 3
+_POLL_S: Final = 0.1
+
+
+class _Cursors(msgspec.Struct):
+    after: str | None = None
+
+
+class _Paging(msgspec.Struct):
+    cursors: _Cursors | None = None
+
+
+class Envelope(msgspec.Struct):
+    """What surrounds the items of a page; the items stay undecoded."""
+
+    items: list[msgspec.Raw] | None = None
+    size: int | None = None
+    paging: _Paging | None = None
+    cursors: _Cursors | None = None
+
+    @property
+    def after(self) -> str | None:
+        """The token of the next page, in either of its two places."""
+        for holder in (self.paging, self):
+            if holder and holder.cursors and holder.cursors.after:
+                return holder.cursors.after
+        return None
+
+
+_read_envelope: Final = msgspec.json.Decoder(Envelope).decode
+Page = tuple[bytes, Envelope]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A list endpoint of the service, and how its pages are asked for.
+
+    Attributes
+    ----------
+    transport, path
+        Where.
+    page_size
+        Rows asked for a page. The service may send fewer, which is no sign of the end.
+    order
+        Given with the first page; later ones are asked for by their token alone.
+    extra
+        What every page needs, such as the level of detail.
+    """
+
+    transport: Transport
+    path: str
+    page_size: int
+    order: Params = (("order", "asc(id)"),)
+    extra: Params = ()
+
+    def first(self, params: Params, stop: threading.Event | None = None) -> Page:
+        """Fetch the first page of a query."""
+        return self._fetch([*params, *self.order], stop)
+
+    def _fetch(self, params: Params, stop: threading.Event | None) -> Page:
+        query = [*params, ("limit", str(self.page_size)), *self.extra]
+        return self.transport.get(self.path, query, _read_envelope, stop=stop)
+
+    def count(self, params: Params, stop: threading.Event | None = None) -> int | None:
+        """Ask the service how many rows a query has; None when its answer is no count."""
+        query = [*params, ("lod", "count")]
+        _, envelope = self.transport.get(self.path, query, _read_envelope, stop=stop)
+        return None if envelope.items else envelope.size
+
+    def walk(
+        self, params: Params, first: Page | None = None, stop: threading.Event | None = None
+    ) -> Iterator[Page]:
+        """Yield all pages of a query; the first one may be at hand already.
+
+        Raises
+        ------
+        IncompleteError
+            When a page has no items, a token comes again, or a full page is said to be the last
+            one although more rows exist.
+        """
+        page = first or self.first(params, stop)
+        rows = empty = 0
+        seen: set[str] = set()
+        while True:
+            items, token = page[1].items, page[1].after
+            if items is None:
+                raise self._broken("a page came without items", rows)
+            yield page
+            rows += len(items)
+            empty = 0 if items else empty + 1
+            if not token and len(items) < self.page_size:
+                return
+            if not token or (not items and (token in seen or empty == _EMPTY_IN_A_ROW)):
+                return self._check_end(params, rows, stop)
+            if token in seen:
+                raise self._broken("the service repeated a page token", rows)
+            seen.add(token)
+            page = self._fetch([("after", token)], stop)
+
+    def _check_end(self, params: Params, rows: int, stop: threading.Event | None) -> None:
+        """Accept a doubtful end only when the service counts no more rows than came."""
+        try:
+            expected = self.count(params, stop)
+        except ApiError:
+            expected = None
+        if expected is None or expected > rows:
+            there_are = "an unknown number" if expected is None else str(expected)
+            raise self._broken(f"the pages ended without a clear end; {there_are} exist", rows)
+
+    def _broken(self, what: str, rows: int) -> IncompleteError:
+        url = self.transport.shown(self.path)
+        return IncompleteError(
+            f"GET {url}: {what} (after {rows} rows). Load again, perhaps with another page_size.",
+            method="GET", url=url, status=200, reason=what,
+        )  # fmt: skip
+
+
+def side_by_side(
+    jobs: Iterable[Callable[[threading.Event], Iterator[T]]],
+    workers: int,
+    abort: Callable[[], None],
+) -> Iterator[T]:
+    """Run jobs in threads and yield what they yield, in the order of arrival.
+
+    When one fails, the others are stopped, what had arrived is yielded, and its error is raised.
+    When the consumer leaves, or Ctrl-C is pressed, all are stopped at once.
+    """
+    todo, stop = deque(jobs), threading.Event()
+    arrived: queue.SimpleQueue[T | BaseException | None] = queue.SimpleQueue()
+    # bounds what waits in memory when the consumer is slower than the network
+    slots = threading.Semaphore(2 * workers)
+
+    def put(thing: T) -> None:
+        while not slots.acquire(timeout=_POLL_S):
+            if stop.is_set():
+                raise Stopped
+        arrived.put(thing)
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                for thing in todo.popleft()(stop):
+                    put(thing)
+        except (IndexError, Stopped):
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+            arrived.put(error)
+            stop.set()
+            abort()
+        finally:
+            arrived.put(None)
+
+    threads = [
+        threading.Thread(target=work, name=f"activitykit-{n}", daemon=True)
+        for n in range(min(workers, len(todo)))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield from _until_done(arrived, slots, len(threads))
+    finally:
+        if any(thread.is_alive() for thread in threads):
+            stop.set()
+            abort()
+        for thread in threads:
+            thread.join(timeout=1)
+
+
+def _until_done(
+    arrived: "queue.SimpleQueue[T | BaseException | None]", slots: threading.Semaphore, running: int
+) -> Iterator[T]:
+    failure: BaseException | None = None
+    while running:
+        try:
+            # a wait without end could not be interrupted on Windows
+            thing = arrived.get(timeout=_POLL_S)
+        except queue.Empty:
+            continue
+        if thing is None:
+            running -= 1
+        elif isinstance(thing, BaseException):
+            failure = failure or thing
+        else:
+            yield thing
+            slots.release()
+    if failure:
+        raise failure
