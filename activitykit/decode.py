@@ -95,9 +95,7 @@ class Decoded:
                 return
         self.add_cells(name, [None if v is None else _classify(v) for v in values], spots)
 
-    def add_cells(
-        self, name: str, cells: Sequence[tuple[str, Any] | None], spots: Spots
-    ) -> None:
+    def add_cells(self, name: str, cells: Sequence[tuple[str, Any] | None], spots: Spots) -> None:
         """Add values with their kinds."""
         by_kind: dict[str, list[Any]] = {}
         for i, cell in enumerate(cells):

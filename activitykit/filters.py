@@ -308,6 +308,8 @@ _EXACT_PATHS: Final = {
     "resource.type": "resource_type", "uuid": "uuid", "tags": "tag", "id": "id", "taskId": "task",
     "workflowId": "workflow", "parentActivityId": "parent",
 }  # fmt: skip
+PATHS: Final = frozenset({*_EXACT_PATHS, *_SEARCHED, "sustainable"})
+"""Columns that a filter may look at; those beyond the core stay columns in the widest load."""
 _INTEGERS: Final = {
     "id": "id", "taskId": "task", "workflowId": "workflow", "parentActivityId": "parent",
 }  # fmt: skip

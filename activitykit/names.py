@@ -15,8 +15,11 @@ TIMES: Final = tuple(column.name for column in CORE if column.kind == "time")
 REST: Final = "context_rest"
 """Column of JSON text that takes the rarest paths of a very wide load."""
 
+RAW: Final = "_raw"
+"""Ends the name of the column that keeps what is no time, or one in another spelling."""
+
 RESERVED: Final = frozenset(
-    {REST, *(f"{name}_raw" for name in TIMES), *(column.name for column in DERIVED)}
+    {REST, *(name + RAW for name in TIMES), *(column.name for column in DERIVED)}
 )
 """Names of columns that are no JSON paths."""
 
