@@ -1,0 +1,345 @@
+"""What the cards, figures and table of the dashboard show, from a `Selection`.
+
+The failure rate and its series leave the outcome filter out, else they read 100 % or 0 %. The time
+chart leaves its own interval out, and tells what lies inside. All agrees with `activitykit.stats`:
+failures over root activities, durations by Kaplan and Meier with the running ones counted in.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from activitykit.explorer.cube import (
+    BINS_PER_DECADE,
+    N_BINS,
+    SHORTEST_S,
+    VERDICTS,
+    Array,
+    folded,
+)
+from activitykit.explorer.selection import TIME, Selection
+from activitykit.stats import duration_stats
+from activitykit.stats.durations import TOLERANCE
+from activitykit.stats.failures import _rate as rate_columns
+
+SORTS: Final = ("createdAt", "duration_s", "outcome", "operation", "tenant", "resource")
+_FAILED, _CHILD = VERDICTS.index("failed"), VERDICTS.index("child")
+_DECIDED: Final = VERDICTS.index("success")
+_WIDTHS: Final = tuple(
+    pd.Timedelta(*width)
+    for width in (
+        (1, "min"), (5, "min"), (15, "min"), (1, "h"), (3, "h"), (6, "h"), (12, "h"), (1, "D"),
+        (7, "D"), (28, "D"), (91, "D"), (364, "D"), (3640, "D"),
+    )
+)  # fmt: skip
+_MOST_BUCKETS: Final = 120
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The numbers of the cards; times in seconds, rates from 0 to 1, missing as nan.
+
+    ``runs`` to ``ci_high`` are root activities without the outcome filter, as `failure_stats`
+    counts them; ``p50_s`` and ``p95_s`` are those of `duration_stats` over the ``matching`` rows.
+    """
+
+    matching: int
+    total: int
+    runs: int
+    n_failed: int
+    n_decided: int
+    n_resources: int
+    failure_rate: float
+    ci_low: float
+    ci_high: float
+    p50_s: float
+    p95_s: float
+    n_timed: int
+    n_running: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Rows per bucket of ``createdAt``.
+
+    Attributes
+    ----------
+    starts
+        Beginning of each bucket, UTC; the last value ends the last bucket.
+    counts
+        By label of the outcome, in the order of the facet.
+    n_failed, n_decided
+        Failures, and failures and successes, of root activities without the outcome filter.
+    inside
+        Whether the bucket overlaps the chosen interval.
+    left_out
+        Matching rows before, and after, the buckets.
+    """
+
+    starts: pd.DatetimeIndex
+    counts: dict[str, Array]
+    n_failed: Array
+    n_decided: Array
+    inside: Array
+    left_out: tuple[int, int]
+
+
+def headline(selection: Selection) -> Headline:
+    """Work out the numbers of the cards."""
+    cube, here, rows = selection.cube, selection.rows(), selection.rows("result")
+    verdict = np.bincount(cube.verdict[rows], minlength=len(VERDICTS))
+    sums = _by_resource(selection, rows)
+    rate, low, high, *_ = rate_columns(sums, 0.95, clustered=True)
+    p50, p95 = quantiles(selection)
+    return Headline(
+        matching=len(here),
+        total=cube.n,
+        runs=len(rows) - int(verdict[_CHILD]),
+        n_failed=sums["n_failed"],
+        n_decided=sums["n_failed"] + sums["n_success"],
+        n_resources=sums["n_resources"],
+        failure_rate=rate,
+        ci_low=low,
+        ci_high=high,
+        p50_s=p50,
+        p95_s=p95,
+        n_timed=int(np.count_nonzero(cube.timed[here])),
+        n_running=int(np.count_nonzero(cube.running[here])),
+    )
+
+
+def _by_resource(selection: Selection, rows: Array) -> dict[str, int]:
+    """Count failures by resource, and the sums from which `failure_stats` takes their spread."""
+    cube, size = selection.cube, len(selection.cube.resources)
+    verdict, unit = cube.verdict[rows], cube.resource[rows]
+    failed = np.bincount(unit[verdict == _FAILED], minlength=size + 1)
+    decided = np.bincount(unit[verdict <= _DECIDED], minlength=size + 1)
+    runs = np.bincount(unit[verdict != _CHILD], minlength=size + 1)
+    f, m = failed[:size], decided[:size]
+    return {
+        "n_failed": int(failed.sum()),
+        "n_success": int(decided.sum() - failed.sum()),
+        "n_resources": int(np.count_nonzero(runs[:size])),
+        "units": int(np.count_nonzero(m)),
+        "ff": int(f @ f),
+        "fm": int(f @ m),
+        "mm": int(m @ m),
+        "loose_failed": int(failed[size]),
+        "loose": int(decided[size]),
+    }
+
+
+def quantiles(selection: Selection) -> tuple[float, float]:
+    """Give median and 95th percentile of the durations, as `duration_stats` does; seconds."""
+    cube = selection.cube
+    if selection.entered is not None or cube.delayed:
+        # rare enough to leave the way with delayed entry to the statistic itself
+        as_of = None if pd.isna(cube.as_of) else cube.as_of
+        table = duration_stats(selection.filtered, as_of=as_of, selected_since=selection.entered)
+        found = table[["p50_s", "p95_s"]].to_numpy(dtype=float, na_value=math.nan)
+        return tuple(found[0]) if len(found) else (math.nan, math.nan)
+    inside = np.zeros(cube.n, dtype=bool)
+    inside[selection.rows()] = True
+    used = cube.by_length[inside[cube.by_length]]
+    ended, seconds = cube.finished[used], cube.seconds[used]
+    done, going = seconds[ended], seconds[~ended]
+    return survival_quantile(done, going, 0.5), survival_quantile(done, going, 0.95)
+
+
+def survival_quantile(done: Array, going: Array, q: float) -> float:
+    """Give the Kaplan-Meier quantile: the smallest time at which S(t) is at most 1 - q, or nan.
+
+    Parameters
+    ----------
+    done, going
+        Durations of finished rows, and ages of running ones, both ascending.
+    q
+        Between 0 and 1.
+
+    Notes
+    -----
+    Between two running rows S falls in proportion to the rows at risk, so only the running ones,
+    which are few, need a factor each: r / (r - 1), where r were at risk.
+    """
+    n = len(done) + len(going)
+    at_risk = n - np.searchsorted(done, going, side="right") - np.arange(len(going))
+    with np.errstate(divide="ignore"):
+        gained = np.concatenate([[0.0], np.cumsum(-np.log1p(-1.0 / at_risk))])
+
+    def reached(k: int) -> bool:
+        before = int(np.searchsorted(going, done[k], side="left"))
+        left = n - (k + 1) - before
+        if left <= 0:
+            return True
+        return math.log(left / n) + gained[before] <= math.log1p(-q) + TOLERANCE
+
+    k = bisect_left(range(len(done)), True, key=reached)
+    return float(done[k]) if k < len(done) else math.nan
+
+
+def timeline(selection: Selection) -> Timeline:
+    """Count rows per bucket of time, and failures among root activities."""
+    cube, where = selection.cube, selection.filter
+    own = (TIME,) if where.on == "createdAt" else ()
+    starts = _buckets(selection)
+    edges = np.searchsorted(cube.created, starts.as_unit("ns").asi8)
+    shown, rated = selection.rows(*own), selection.rows("result", *own)
+    facet = cube.facets["outcome"]
+    outcomes = _per_bucket(facet.codes, shown, edges, len(facet.labels) + 1)
+    verdicts = _per_bucket(cube.verdict, rated, edges, len(VERDICTS))
+    first = int(np.searchsorted(cube.created, np.iinfo(np.int64).min, side="right"))
+    inside = np.ones(len(starts) - 1, dtype=bool)
+    if own and where.since is not None:
+        inside &= np.asarray(starts[1:] > where.since)
+    if own and where.until is not None:
+        inside &= np.asarray(starts[:-1] < where.until)
+    return Timeline(
+        starts=starts,
+        counts={label: outcomes[:, i] for i, label in enumerate(facet.labels)},
+        n_failed=verdicts[:, _FAILED],
+        n_decided=verdicts[:, : _DECIDED + 1].sum(axis=1),
+        inside=inside,
+        left_out=(
+            int(np.count_nonzero((shown >= first) & (shown < edges[0]))),
+            int(np.count_nonzero(shown >= edges[-1])),
+        ),
+    )
+
+
+def _per_bucket(codes: Array, rows: Array, edges: Array, size: int) -> Array:
+    cuts = np.searchsorted(rows, edges)
+    return np.array(
+        [
+            np.bincount(codes[rows[a:b]], minlength=size)
+            for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        ],
+        dtype=np.int64,
+    ).reshape(-1, size)
+
+
+def _buckets(selection: Selection) -> pd.DatetimeIndex:
+    """Give the edges of the buckets: the span chosen and as much again on either side.
+
+    Without a span they reach from the newest activity back to the oldest, or, when the oldest
+    hundredth is scattered over a long time, to the rest.
+    """
+    where, created = selection.filter, selection.cube.created
+    known = created[created != np.iinfo(np.int64).min]
+    if not len(known):
+        return pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")] * 1)
+    first, last = (pd.Timestamp(edge, tz="UTC") for edge in (known[0], known[-1]))
+    most = pd.Timestamp(known[len(known) // 100], tz="UTC")
+    low = first if last - first <= 2 * (last - most) else most
+    high = last
+    if where.on == "createdAt" and (where.since is not None or where.until is not None):
+        since, until = where.since or min(first, where.until), where.until or max(last, where.since)
+        pad = until - since
+        low, high = max(min(first, since), since - pad), min(max(last, until), until + pad)
+    fits = [width for width in _WIDTHS if (high - low) / width < _MOST_BUCKETS]
+    width = fits[0] if fits else _WIDTHS[-1]
+    origin = pd.Timestamp("1970-01-05", tz="UTC")  # a Monday, for the weeks
+    start = origin + (low - origin) // width * width
+    return pd.date_range(start, high + width, freq=width, unit="ns")
+
+
+def histogram(selection: Selection) -> pd.DataFrame:
+    """Count finished durations on a log scale: ``low_s``, ``high_s`` (seconds) and ``n``."""
+    n = np.bincount(selection.cube.bin[selection.rows()], minlength=N_BINS + 1)[:N_BINS]
+    edges = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
+    return pd.DataFrame({"low_s": edges[:-1], "high_s": edges[1:], "n": n})
+
+
+def top_resources(selection: Selection, limit: int = 6) -> pd.DataFrame:
+    """Rank resources by failures: ``resource``, ``tenant``, ``n_failed``, ``n_decided``.
+
+    Root activities, as `failure_stats` by ``resource.id`` counts them: ids that differ in case only
+    are one resource, named by its latest row. ``n_decided`` leaves the outcome filter out.
+    """
+    cube, size = selection.cube, len(selection.cube.resources) + 1
+    rows, rated = selection.rows(), selection.rows("result")
+    unit = cube.resource[rows]
+    failed = np.bincount(unit[cube.verdict[rows] == _FAILED], minlength=size)
+    decided = np.bincount(cube.resource[rated[cube.verdict[rated] <= _DECIDED]], minlength=size)
+    top = np.argsort(-failed, kind="stable")[:limit]
+    top = top[failed[top] > 0]
+    latest = np.full(size, -1)
+    latest[unit] = rows  # of several rows the last one stays
+    named = cube.df.iloc[cube.order[latest[top]]]
+    return pd.DataFrame(
+        {
+            "resource": named["resource.name"].fillna(named["resource.id"]).to_numpy(),
+            "tenant": named["tenant.name"].to_numpy(),
+            "n_failed": failed[top],
+            "n_decided": decided[top],
+        }
+    )
+
+
+def reasons(selection: Selection, limit: int = 6) -> pd.DataFrame:
+    """Rank why root activities failed, as `failure_reasons` does, by resources touched.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``signature``, ``domain``, ``code``, ``n``, ``n_resources``.
+    """
+    cube, rows = selection.cube, selection.rows()
+    failed = rows[cube.verdict[rows] == _FAILED]
+    parts = {"signature": cube.signature, "domain": cube.column("result.error.domain"),
+             "code": cube.column("result.error.code")}  # fmt: skip
+    coded = pd.DataFrame({name: codes[failed] for name, (codes, _) in parts.items()})
+    coded["resource"] = cube.resource[failed]
+    pairs = coded.groupby([*parts, "resource"], as_index=False).size()
+    pairs["named"] = pairs["resource"] < len(cube.resources)
+    table = pairs.groupby(list(parts), as_index=False).agg(
+        n=("size", "sum"), n_resources=("named", "sum")
+    )
+    for name, (_, values) in parts.items():
+        table[name] = np.array([*values, None], dtype=object)[table[name]]
+    table = table.sort_values(
+        ["n_resources", "n", "signature", "code"], ascending=[False, False, True, True]
+    )
+    return table.head(limit).reset_index(drop=True)
+
+
+def page(
+    selection: Selection,
+    number: int = 0,
+    *,
+    size: int = 25,
+    sort: str = "createdAt",
+    descending: bool = True,
+) -> pd.DataFrame:
+    """Give one page of the matching rows.
+
+    Parameters
+    ----------
+    number
+        Of the page, from 0.
+    size
+        Rows per page.
+    sort
+        One of `SORTS`; rows that are equal in it come newest first.
+    descending
+        Newest, longest or last first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``createdAt``, ``outcome``, ``operation``, ``tenant``, ``plan``, ``resource`` (as the
+        facets name them), ``duration_s`` and ``running``, which makes it a lower bound.
+    """
+    cube = selection.cube
+    inside = np.zeros(cube.n, dtype=bool)
+    inside[selection.rows()] = True
+    order = cube.sorted_by(sort, descending=descending)
+    rows = order[inside[order]][number * size : (number + 1) * size]
+    raw = cube.df[["id", "createdAt"]].iloc[cube.order[rows]].reset_index(drop=True)
+    for name in ("outcome", "operation", "tenant", "plan", "resource"):
+        facet = cube.facets[name]
+        raw[name] = [facet.labels[code] if code < len(facet.labels) else "?" for code in facet.codes[rows]]
+    return raw.assign(duration_s=cube.seconds[rows], running=cube.running[rows])

@@ -1,0 +1,268 @@
+"""What the dashboard shows, as HTML text: the views of the live widget and the static summary.
+
+Every name that comes from data goes through `escape`; direction is isolated with ``bdi``, because
+names in right-to-left scripts would pull their neighbours along. Nothing is loaded from elsewhere.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+import pandas as pd
+
+from activitykit.explorer import measures
+from activitykit.explorer.measures import Headline, Timeline
+from activitykit.explorer.selection import Option, Selection
+from activitykit.explorer.svg import colour, histogram_svg, legend, mark, timeline_svg
+from activitykit.filters import format_time
+from activitykit.palette import COLOUR, NEUTRAL
+from activitykit.wording import duration_text
+
+PAGE: int = 25
+_LONGEST = 300
+
+
+@cache
+def style() -> str:
+    """Give the style sheet."""
+    return f"<style>{(files(__package__) / 'explorer.css').read_text('utf-8')}</style>"
+
+
+def views(selection: Selection) -> str:
+    """Render the cards, the two figures and the two rankings."""
+    if not selection.matching:
+        return f"{cards(selection)}{_panel('', '<p>' + _nothing(selection) + '</p>')}"
+    return "".join(
+        [
+            cards(selection),
+            _over_time(selection),
+            '<div class="ak-row">',
+            _durations(selection),
+            _resources(selection),
+            _reasons(selection),
+            "</div>",
+        ]
+    )
+
+
+def summary(selection: Selection) -> str:
+    """Render the selection for readers without a kernel, such as a saved notebook."""
+    chips = "".join(f"<span>{_name(one.text)}</span>" for one in selection.conditions())
+    facets = "".join(_facet(selection, name) for name in ("outcome", "operation", "tenant"))
+    rows = table(selection, 0, size=10)
+    return (
+        f'{style()}<div class="ak mathjax_ignore tex2jax_ignore">{status(selection)}'
+        f'{f"""<div class="ak-chips">{chips}</div>""" if chips else ""}{views(selection)}'
+        f'<div class="ak-row" style="margin-top:8px">{facets}</div>'
+        f"{_panel('Matching activities', rows, span(selection, 0, size=10))}"
+        f'<p class="ak-soft">A picture of the moment; run the cell to filter.</p></div>'
+    )
+
+
+def status(selection: Selection) -> str:
+    """Say in words how many match, and over which time."""
+    created = selection.cube.df["createdAt"].iloc[selection.cube.order[selection.rows()]].dropna()
+    over = f"{created.iloc[0]:%-d %b %Y %H:%M} – {created.iloc[-1]:%-d %b %Y %H:%M} UTC" if len(created) else ""
+    return (
+        f'<p role="status" aria-live="polite"><b>{selection.matching:,} of {selection.cube.n:,}'
+        f' activities</b> <span class="ak-soft">{over}</span></p>'
+    )
+
+
+def _nothing(selection: Selection) -> str:
+    if not selection.cube.n:
+        return "The frame has no activities."
+    return "No activity matches. Take a condition off above, or reset."
+
+
+def cards(selection: Selection) -> str:
+    """Render the headline numbers."""
+    numbers = measures.headline(selection)
+    beside = "without the outcome filter" if selection.filter.result else "of root activities"
+    shown = [
+        ("Matching", f"{numbers.matching:,}", f"of {numbers.total:,} activities", NEUTRAL),
+        ("Runs", f"{numbers.runs:,}", f"roots, on {numbers.n_resources:,} resources", NEUTRAL),
+        ("Failed runs", f"{numbers.n_failed:,}", f"of {numbers.n_decided:,} that ended", COLOUR["error"]),
+        ("Failure rate", *_rate(numbers, beside), COLOUR["error"]),
+        ("Median duration", *_duration(numbers, numbers.p50_s), COLOUR["running"]),
+        ("95th percentile", *_duration(numbers, numbers.p95_s), COLOUR["running"]),
+    ]
+    return '<div class="ak-cards">{}</div>'.format(
+        "".join(
+            f'<div class="ak-card" style="border-left-color:{edge}"><span>{title}</span>'
+            f"<b>{value}</b><span>{note}</span></div>"
+            for title, value, note, edge in shown
+        )
+    )
+
+
+def _rate(numbers: Headline, beside: str) -> tuple[str, str]:
+    if math.isnan(numbers.failure_rate):
+        return "–", "no run that ended"
+    interval = f"{100 * numbers.ci_low:.1f}–{100 * numbers.ci_high:.1f} %"
+    return f"{100 * numbers.failure_rate:.1f} %", f"95 % interval {interval}<br>{beside}"
+
+
+def _duration(numbers: Headline, seconds: float) -> tuple[str, str]:
+    running = f"{numbers.n_running:,} running counted in" if numbers.n_running else ""
+    if math.isnan(seconds):
+        return ("not reached", running) if numbers.n_timed else ("–", "no durations")
+    return duration_text(seconds), running or f"of {numbers.n_timed:,} activities"
+
+
+def _over_time(selection: Selection) -> str:
+    line = measures.timeline(selection)
+    there = [label for label, count in line.counts.items() if count.any()]
+    before, after = line.left_out
+    left_out = f"{before + after:,} outside this span are not drawn" if before + after else ""
+    return _panel(
+        f"Activities over time, {_width(line)}",
+        f'<div class="ak-plot">{timeline_svg(line)}</div>',
+        f'{left_out}</span><span class="ak-legend">{legend(there)}',
+    )
+
+
+def _width(line: Timeline) -> str:
+    step = line.starts[1] - line.starts[0]
+    word = {
+        pd.Timedelta(1, "min"): "per minute",
+        pd.Timedelta(1, "h"): "per hour",
+        pd.Timedelta(1, "D"): "per day",
+        pd.Timedelta(7, "D"): "per week",
+    }
+    return f"{word.get(step) or 'per ' + duration_text(step.total_seconds())} (creation, UTC)"
+
+
+def _durations(selection: Selection) -> str:
+    bins = measures.histogram(selection)
+    if not bins["n"].any():
+        return _panel("Durations", '<p class="ak-soft">Nothing that matches has a duration.</p>')
+    figure = histogram_svg(bins, measures.headline(selection))
+    return _panel("Durations (log scale)", f'<div class="ak-plot">{figure}</div>')
+
+
+def _resources(selection: Selection) -> str:
+    top = measures.top_resources(selection)
+    rows = [
+        (str(row.resource), f"{row.resource} · {row.tenant}: {row.n_failed:,} of {row.n_decided:,} runs failed",
+         int(row.n_failed), f"{row.n_failed:,} of {row.n_decided:,}")
+        for row in top.itertuples()
+    ]  # fmt: skip
+    return _panel("Resources with most failures", bars(rows, COLOUR["error"]) or _no_failure())
+
+
+def _reasons(selection: Selection) -> str:
+    top = measures.reasons(selection)
+    rows = [
+        (str(row.signature), f"{row.signature}: {row.n:,} runs on {row.n_resources:,} resources",
+         int(row.n_resources), f"{row.n_resources:,} res., {row.n:,} runs")
+        for row in top.itertuples()
+    ]  # fmt: skip
+    return _panel("Failure reasons, by resources", bars(rows, COLOUR["error"]) or _no_failure())
+
+
+def _no_failure() -> str:
+    return '<p class="ak-soft">No root activity that matches has failed.</p>'
+
+
+def _facet(selection: Selection, name: str) -> str:
+    options, more = selection.options(name, limit=8)
+    rows = [
+        (f"{'☑ ' if one.chosen else ''}{one.label}", one.label, one.n, f"{one.n:,}") for one in options
+    ]
+    tail = f'<p class="ak-soft">and {more:,} more</p>' if more else ""
+    return _panel(selection.cube.facets[name].title, bars(rows, NEUTRAL) + tail)
+
+
+def bars(rows: Sequence[tuple[str, str, int, str]], fill: str) -> str:
+    """Render a ranking: name, what hovering says, length of the bar, number."""
+    most = max((length for *_, length, _ in rows), default=0) or 1
+    lines = "".join(
+        f'<span title="{escape(cut(full))}">{_name(name)}</span>'
+        f'<i style="width:{100 * length / most:.1f}%;background:{fill}"></i><em>{said}</em>'
+        for name, full, length, said in rows
+    )
+    return f'<div class="ak-bars">{lines}</div>' if rows else ""
+
+
+def table(selection: Selection, number: int, *, size: int = PAGE, sort: str = "createdAt", descending: bool = True) -> str:
+    """Render one page of the matching activities."""
+    rows = measures.page(selection, number, size=size, sort=sort, descending=descending)
+    heads = [("Created (UTC)", 15), ("Outcome", 11), ("Operation", 20), ("Tenant", 18), ("Resource", 20), ("Duration", 11)]
+    head = "".join(
+        f'<th scope="col" style="width:{width}%"{_number(title)}>{title}</th>' for title, width in heads
+    )
+    body = "".join(
+        f"<tr><td>{row.createdAt:%Y-%m-%d %H:%M:%S}</td><td>{badge(row.outcome)}</td>"
+        f"{_cell(row.operation)}{_cell(row.tenant)}{_cell(row.resource)}"
+        f'<td class="num">{_lasted(row.duration_s, running=row.running)}</td></tr>'
+        for row in rows.itertuples()
+    )
+    return f'<div class="ak-table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _number(title: str) -> str:
+    return ' class="num"' if title == "Duration" else ""
+
+
+def _cell(text: str) -> str:
+    return f'<td title="{escape(cut(text))}">{_name(text)}</td>'
+
+
+def _lasted(seconds: float, *, running: bool) -> str:
+    return f"{duration_text(seconds)} so far" if running else duration_text(seconds)
+
+
+def badge(outcome: str) -> str:
+    """Render an outcome as symbol and word."""
+    pale = " pale" if outcome in ("Warning", "Queued") else ""
+    return (
+        f'<span class="ak-mark{pale}" style="background:{colour(outcome)}" aria-hidden="true">'
+        f"{mark(outcome)}</span>{_name(outcome)}"
+    )
+
+
+def span(selection: Selection, number: int, *, size: int = PAGE) -> str:
+    """Say which rows a page shows: 1–25 of 3,337."""
+    first, last = number * size + 1, min((number + 1) * size, selection.matching)
+    return f"{first:,}–{last:,} of {selection.matching:,}" if selection.matching else "0 of 0"
+
+
+def option_bars(name: str, options: Sequence[Option]) -> str:
+    """Give the style rules for the bars behind the options of a facet."""
+    most = max((one.n for one in options), default=0) or 1
+    return "".join(
+        f".ak-facet-{name} .widget-toggle-button:nth-child({i}){{--ak-w:{100 * one.n / most:.0f}%}}"
+        for i, one in enumerate(options, 1)
+    )
+
+
+def code(selection: Selection) -> str:
+    """Render the Python that gives the same rows."""
+    return (
+        '<details class="ak-code"><summary><b>Use this selection in Python</b> <span class="ak-soft">'
+        f"explorer.filtered → DataFrame, {selection.matching:,} × {selection.cube.df.shape[1]:,}"
+        f"</span></summary><pre>{escape(selection.code)}</pre></details>"
+    )
+
+
+def alert(text: str, details: str = "") -> str:
+    """Render what went wrong, so that it stays on the dashboard."""
+    more = f"<details><summary>Details</summary><pre>{escape(details)}</pre></details>" if details else ""
+    return f'<div class="ak-error" role="alert"><b>✕ {escape(text)}</b>{more}</div>'
+
+
+def _panel(title: str, body: str, beside: str = "") -> str:
+    head = f'<div class="ak-head"><b>{title}</b><span class="ak-soft">{beside}</span></div>' if title else ""
+    return f'<div class="ak-panel">{head}{body}</div>'
+
+
+def cut(text: str) -> str:
+    """Cut a very long name."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _name(text: str) -> str:
+    return f"<bdi>{escape(cut(text))}</bdi>"

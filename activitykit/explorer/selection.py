@@ -1,0 +1,256 @@
+"""`Selection`: a frame and a filter in, every number of the dashboard out; no widget.
+
+A facet counts under all *other* filters, so its number is what choosing the option would give. What
+the figures and cards show is in `measures`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from activitykit.explorer.cube import Array, Cube, Facet
+from activitykit.filters import GUID, Filter, format_time
+
+TIME: Final = "time"
+"""Stands for ``since``, ``until`` and ``on`` together where fields are named."""
+
+SPANS: Final = {"24 h": "24h", "7 d": "7d", "30 d": "30d"}
+_OPEN: Final = Filter()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One line of a facet: its name, how many rows choosing it would give, and whether it is on."""
+
+    label: str
+    values: tuple[str, ...]
+    n: int
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that is on, in words, and the filter without it."""
+
+    text: str
+    without: Filter
+
+
+class Selection:
+    """The rows of a frame that match a filter, and the numbers that describe them.
+
+    Parameters
+    ----------
+    source
+        Activities, or a `Cube` made of them.
+    where
+        Which to look at.
+
+    Raises
+    ------
+    SchemaError
+        When the frame lacks a column of the explorer.
+    """
+
+    def __init__(self, source: pd.DataFrame | Cube, where: Filter = _OPEN) -> None:
+        self.cube = source if isinstance(source, Cube) else Cube(source)
+        self.filter = where
+        self._rows: dict[frozenset[str], Array] = {}
+        self._parts: dict[str, Array] = {}
+        self._find({}, _OPEN)
+
+    def where(self, where: Filter) -> "Selection":
+        """Give the selection of another filter, taking over what stays the same."""
+        other = Selection.__new__(Selection)
+        other.cube, other.filter, other._rows, other._parts = self.cube, where, {}, {}
+        other._find(self._parts, self.filter)
+        return other
+
+    def _find(self, known: dict[str, Array], before: Filter) -> None:
+        for name in _active(self.filter):
+            if name in known and _value(before, name) == _value(self.filter, name):
+                self._parts[name] = known[name]
+            elif name == TIME:
+                self._parts[name] = self.cube.between(self.filter)
+            else:
+                self._parts[name] = self.cube.mask(name, getattr(self.filter, name))
+
+    def rows(self, *without: str) -> Array:
+        """Give the positions, in the order of time, of what matches but for the named fields."""
+        names = frozenset(self._parts.keys() - set(without))
+        if names not in self._rows:
+            masks = [self._parts[name] for name in names]
+            self._rows[names] = (
+                np.flatnonzero(np.logical_and.reduce(masks)) if masks else np.arange(self.cube.n)
+            )
+        return self._rows[names]
+
+    @property
+    def matching(self) -> int:
+        """How many rows match."""
+        return len(self.rows())
+
+    @property
+    def filtered(self) -> pd.DataFrame:
+        """The matching rows: what ``filter.select`` gives, in the order of the frame."""
+        keep = np.zeros(self.cube.n, dtype=bool)
+        keep[self.cube.order[self.rows()]] = True
+        return self.cube.df[keep]
+
+    # facets
+
+    def options(
+        self, name: str, *, search: str = "", limit: int | None = None
+    ) -> tuple[list[Option], int]:
+        """Count the options of a facet under all other filters.
+
+        Parameters
+        ----------
+        name
+            Of the facet.
+        search
+            Part of the label, without regard to case.
+        limit
+            How many to give; what is chosen is always among them.
+
+        Returns
+        -------
+        tuple
+            The options, and how many more there are.
+        """
+        facet = self.cube.facets[name]
+        counts = self._counts(facet)
+        wanted = {_key(value) for value in getattr(self.filter, facet.field)}
+        on = [any(_key(value) in wanted for value in values) for values in facet.values]
+        numbers = range(len(facet.labels))
+        if facet.ranked:
+            numbers = sorted(numbers, key=lambda i: -counts[i])
+        if search:
+            needle = search.casefold()
+            numbers = [i for i in numbers if on[i] or needle in facet.labels[i].casefold()]
+        shown = [i for place, i in enumerate(numbers) if limit is None or place < limit or on[i]]
+        options = [
+            Option(facet.labels[i], facet.values[i], self._exactly(facet, i, counts), on[i])
+            for i in shown
+        ]
+        return options, len(numbers) - len(shown)
+
+    def _counts(self, facet: Facet) -> Array:
+        size = len(facet.labels)
+        return np.bincount(facet.codes[self.rows(facet.field)], minlength=size)[:size]
+
+    def _exactly(self, facet: Facet, option: int, counts: Array) -> int:
+        if option not in facet.odd:
+            return int(counts[option])
+        found = self.cube.mask(facet.field, facet.values[option])
+        return int(np.count_nonzero(found[self.rows(facet.field)]))
+
+    def toggle(self, name: str, values: Sequence[str]) -> Filter:
+        """Give the filter with an option added to those of its facet, or taken away again."""
+        field = self.cube.facets[name].field
+        now, keys = getattr(self.filter, field), {_key(value) for value in values}
+        kept = [value for value in now if _key(value) not in keys]
+        return replace(self.filter, **{field: kept if len(kept) < len(now) else [*now, *values]})
+
+    def conditions(self) -> list[Condition]:
+        """Say what is on, one by one."""
+        found = []
+        by_field = {facet.field: facet for facet in self.cube.facets.values()}
+        for name in self._parts:
+            facet, value = by_field.get(name), _value(self.filter, name)
+            if facet is not None:
+                found += self._chosen(facet)
+            elif name == TIME:
+                text = f"{self.filter.on} {_interval(self.filter)}"
+                found.append(Condition(text, replace(self.filter, since=None, until=None)))
+            else:
+                shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+                default = getattr(_OPEN, name)
+                found.append(
+                    Condition(f"{name.replace('_', ' ')}: {shown}", replace(self.filter, **{name: default}))
+                )
+        return found
+
+    def _chosen(self, facet: Facet) -> list[Condition]:
+        label = {
+            _key(value): (label, values)
+            for label, values in zip(facet.labels, facet.values, strict=True)
+            for value in values
+        }
+        wanted = getattr(self.filter, facet.field)
+        shown = dict.fromkeys(label.get(_key(value), (value, (value,))) for value in wanted)
+        return [
+            Condition(f"{facet.title}: {text}", self.toggle(facet.name, values))
+            for text, values in shown
+        ]
+
+    def span(self, name: str) -> Filter:
+        """Give the filter for one of `SPANS` before the newest activity, or for all time."""
+        if name not in SPANS or self.cube.n == 0:
+            return replace(self.filter, since=None, until=None)
+        since = self.cube.newest - pd.Timedelta(SPANS[name])
+        return replace(self.filter, since=since, until=None, on="createdAt")
+
+
+    @property
+    def code(self) -> str:
+        """Python that gives the same rows as ``rows`` and the shown statistics, without the widget.
+
+        It takes the frame from the name ``df``.
+        """
+        timed = ["rows"]
+        if not pd.isna(self.cube.as_of):
+            timed.append('as_of=df["updatedAt"].max()')
+        if self.entered is not None:
+            timed.append(f"selected_since={format_time(self.entered)!r}")
+        lines = [
+            "import activitykit as ak",
+            "",
+            f"where = {self.filter!r}",
+            f"rows = where.select(df)  # {self.matching:,} of {self.cube.n:,} activities",
+            f"durations = ak.duration_stats({', '.join(timed)})",
+        ]
+        if self.filter.result:
+            lines += [
+                "# the failure rate leaves the outcome filter out, else it would read 100 % or 0 %",
+                f"any_outcome = {replace(self.filter, result=())!r}",
+                "failures = ak.failure_stats(any_outcome.select(df))",
+            ]
+        else:
+            lines.append("failures = ak.failure_stats(rows)")
+        return "\n".join(lines) + "\n"
+
+    @property
+    def entered(self) -> pd.Timestamp | None:
+        """Since when rows were selected by their end, which durations must make up for, or None."""
+        return self.filter.since if self.filter.on == "completedAt" else None
+
+
+def _active(where: Filter) -> Iterator[str]:
+    """Name the fields that narrow the rows."""
+    for field in fields(where):
+        if field.name in ("since", "until", "on", "allow_deleted"):
+            continue
+        if getattr(where, field.name) != getattr(_OPEN, field.name):
+            yield field.name
+    if where.since is not None or where.until is not None:
+        yield TIME
+
+
+def _value(where: Filter, name: str) -> Any:  # noqa: ANN401 - any field of a filter
+    return (where.since, where.until, where.on) if name == TIME else getattr(where, name)
+
+
+def _key(value: str) -> str:
+    """Compare GUIDs without case, as the filter does."""
+    return value.lower() if GUID.fullmatch(value) else value
+
+
+def _interval(where: Filter) -> str:
+    edges = {"from": where.since, "before": where.until}
+    return " ".join(
+        f"{word} {format_time(edge)}" for word, edge in edges.items() if edge is not None
+    )
