@@ -4,7 +4,7 @@ Figures take the small tidy frame and never the activities, and compute nothing 
 
 ======================  ==========================================================================
 `duration_stats`        strips from p50 to p95 per group, with the runs still going
-`failure_stats`         failure rates as points with intervals, the highest first
+`failure_stats`         failure rates as points with intervals, those that surely fail most first
 `trend`                 outcomes per time bucket, stacked
 `failure_trend`         the failure rate of the same buckets, with its interval
 `failure_reasons`       Pareto of failure signatures
@@ -75,7 +75,7 @@ def duration_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = No
     edge = ax.get_xlim()[1]
     for y, row in enumerate(shown.to_dict("records")):
         _strip(ax, y, [row[name] for name in quantiles], edge)
-    counts = [_runs_text(row) for row in shown.to_dict("records")]
+    counts = [_n_text(row) for row in shown.to_dict("records")]
     name_rows(ax, _labels(shown, "n"), counts)
     _quantile_legend(ax, quantiles)
     ax.set_xlabel(f"Duration, logarithmic{_cap(len(shown), len(stats), 'groups')}")
@@ -86,9 +86,9 @@ def _is_quantile(name: str) -> bool:
     return name.startswith("p") and name.endswith("_s") and name[1:-2].replace(".", "").isdigit()
 
 
-def _runs_text(row: "dict[Any, Any]") -> str:
+def _n_text(row: "dict[Any, Any]") -> str:
     running = f", {row['n_running']:,} still running" if row["n_running"] else ""
-    return f"{counted(row['n'], 'run')}{running}"
+    return f"n = {row['n']:,}{running}"
 
 
 _SHAPES: Final = ("o", "D", ">", "s", "^")
@@ -119,7 +119,7 @@ def _quantile_legend(ax: "Axes", quantiles: Sequence[str]) -> None:
 
 
 def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = None) -> "Axes":
-    """Draw failure rates as points with their intervals, the highest first.
+    """Draw failure rates as points with their intervals, those that surely fail most first.
 
     Parameters
     ----------
@@ -133,15 +133,15 @@ def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = Non
     Returns
     -------
     matplotlib.axes.Axes
-        Rates in percent; a filled diamond where something failed, an open circle where nothing
-        did. The right margin says how many of how many.
+        Rates in percent, sorted by the lower end of the interval; a filled diamond where something
+        failed, an open circle where nothing did. The right margin says how many of how many.
     """
     require(
         stats.columns, ["n_success", "n_failed", "failure_rate", "ci_low", "ci_high"], "the figure"
     )
     known = stats[stats["failure_rate"].notna()]
     shown = known.sort_values(
-        ["failure_rate", "n_failed"], ascending=False, kind="stable"
+        ["ci_low", "failure_rate"], ascending=False, kind="stable"
     ).head(top)  # fmt: skip
     ax = axes(ax, rows=len(shown))
     if shown.empty:

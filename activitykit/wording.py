@@ -24,8 +24,8 @@ def duration_text(seconds: float | None) -> str:
     for (unit, name), (smaller, small_name) in pairwise(_UNITS):
         if left >= unit:
             whole, rest = divmod(round(left / smaller), unit // smaller)
-            # a large minute or hour count makes the remainder noise
-            tail = f" {rest} {small_name}" if rest and whole < 10 and name != "min" else ""
+            # beside ten hours the minutes are noise
+            tail = f" {rest} {small_name}" if rest and whole < 10 else ""
             return f"{sign}{whole} {name}{tail}"
     return f"{sign}{left} s"
 

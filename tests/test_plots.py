@@ -167,7 +167,7 @@ def test_durations_are_readable_and_ordered(ax):
     plots.duration_stats(DURATIONS, ax=ax)
     assert tick_texts(ax.yaxis) == ["Backup", "Restore", "Scan"]
     assert {"15 s", "5 min", "1 h"} <= set(tick_texts(ax.xaxis))
-    assert texts(ax) == ["1,234 runs, 34 still running", "40 runs, 10 still running", "1 run"]
+    assert texts(ax) == ["n = 1,234, 34 still running", "n = 40, 10 still running", "n = 1"]
 
 
 def test_unreached_quantile_ends_in_an_arrow(ax):
@@ -241,7 +241,8 @@ def test_names_are_text_and_no_formulas(ax):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0 s"), (0.5, "0.5 s"), (59.6, "1 min"), (360, "6 min"), (3_599.9, "1 h"),
+        (0, "0 s"), (0.5, "0.5 s"), (59.6, "1 min"), (96, "1 min 36 s"),
+        (610, "10 min"), (360, "6 min"), (3_599.9, "1 h"),
         (4_800, "1 h 20 min"), (86_400, "1 d"), (90_000, "1 d 1 h"), (-4_800, "−1 h 20 min"),
         (40 * 86_400 + 7_200, "40 d"), (np.nan, "–"), (None, "–"),
     ],

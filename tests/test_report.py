@@ -165,6 +165,7 @@ def test_durations_are_those_of_the_statistics():
     """Each row of the table of durations has the quantiles that duration_stats gives for it."""
     df = demo()
     expected = ak.duration_stats(last_week(df), by="operation", as_of=df["updatedAt"].max())
+    expected = expected.assign(operation=expected["operation"].fillna("(none)"))
     expected = expected.set_index("operation")
     for (name, _), (_, n), _, (text, median), *_ in Reader(page()).table("Kind of run"):
         assert n == expected.loc[name, "n"]

@@ -14,11 +14,12 @@ _SPAN = re.compile(r"\s*\d+\s*[smhdw]\s*", re.ASCII)
 
 
 class Period(NamedTuple):
-    """A half-open span [since, until) of starting times, in UTC, and its name in a sentence."""
+    """A half-open span [since, until) of starting times, in UTC, with words for a sentence."""
 
     since: pd.Timestamp
     until: pd.Timestamp
     name: str
+    length: str
 
 
 def read_zone(tz: str) -> ZoneInfo:
@@ -60,8 +61,11 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
             " period or load newer activities"
         )
     length = until - since
-    name = f"the {_length_text(length)} before"
-    return Period(since, until, "this period"), Period(since - length, since, name)
+    text = _length_text(length)
+    return (
+        Period(since, until, "this period", text),
+        Period(since - length, since, f"the {text} before", text),
+    )
 
 
 def _edges(period: PeriodText, as_of: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -81,7 +85,7 @@ def _length_text(length: pd.Timedelta) -> str:
     days, rest = divmod(length, pd.Timedelta(1, "D"))
     if rest:
         return f"{length / pd.Timedelta(1, 'h'):.3g} hours"
-    return "day" if days == 1 else f"{days} days"
+    return "24 hours" if days == 1 else f"{days} days"
 
 
 def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, Period]:
@@ -97,6 +101,6 @@ def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, P
     ]
     until, since, earlier = (edge.tz_convert("UTC") for edge in edges)
     return (
-        Period(since, until, f"this {unit}"),
-        Period(earlier, since, f"the {unit} before"),
+        Period(since, until, f"this {unit}", f"this {unit}"),
+        Period(earlier, since, f"the {unit} before", f"the {unit} before"),
     )

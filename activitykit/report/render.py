@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 Profile = Literal["ops"]
-_NEEDED: Final = [column.name for column in CORE if not column.name.startswith("progress.")]
+_NEEDED: Final = [
+    *(column.name for column in CORE if not column.name.startswith("progress.")),
+    "operation",
+    "error_signature",
+]
 
 
 def render_report(
@@ -279,6 +283,7 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:+.1f}".replace("-", "−")
 
 
-def _when(moment: pd.Timestamp, tz: str) -> str:
+def _when(moment: pd.Timestamp, tz: str, *, year: bool = True) -> str:
     local = moment.tz_convert(tz)
-    return f"{local.day} {local.month_name()[:3]} {local.year}, {local:%H:%M}"
+    day = f"{local.day} {local.month_name()[:3]}{f' {local.year}' if year else ''}"
+    return f"{day}, {local:%H:%M}"

@@ -18,6 +18,12 @@ ALARM_STREAK: Final = 3
 TENANTS_SHOWN, REASONS_SHOWN, TYPES_SHOWN, OVERDUE_SHOWN = 15, 15, 20, 15
 _TENANT: Final = ["tenant.name", "tenant.id"]
 _RATES: Final = ("failure_rate", "ci_low", "ci_high")
+_LEFT_OUT: Final = {
+    "legacy": "log entries without a duration",
+    "no_result": "completed without a result",
+    "no_times": "without both times",
+    "backwards": "with times going backwards",
+}
 _FEW: Final = 20  # decided runs below which a rate is called uncertain in words
 
 
@@ -122,7 +128,7 @@ def tenants(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> dic
         rates = stats.failure_stats(before, by=_TENANT, policy=scope.policy)
         past = {row["tenant.id"]: row for row in rates.to_dict("records")}
     ordered = table.sort_values(
-        ["ci_low", "n_failed", "n"], ascending=False, na_position="last", kind="stable"
+        ["ci_low", "failure_rate"], ascending=False, na_position="last", kind="stable"
     )
     shown = ordered.head(TENANTS_SHOWN)
     rows = [
@@ -156,15 +162,19 @@ def durations(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> d
     if before is not None:
         earlier = stats.duration_stats(before, by="operation", as_of=scope.as_of)
         past = {row["operation"]: row for row in earlier.to_dict("records")}
-    shown = table.sort_values("n", ascending=False, kind="stable").head(TYPES_SHOWN)
+    frequent = table.sort_values("n", ascending=False, kind="stable").head(TYPES_SHOWN)
+    shown = frequent.sort_values("p50_s", ascending=False, na_position="last", kind="stable")
     running = stats.overdue(scope.rows, as_of=scope.as_of)
     late = running[running["overdue"].astype(bool)]
     operation = scope.rows[["id", "operation"]]
     return {
         "rows": [{**row, "before": past.get(row["operation"])} for row in shown.to_dict("records")],
-        "shown": shown,
+        "shown": shown[shown["p50_s"].notna()],
         "total": len(table),
-        "left_out": note(table, "left_out", {}),
+        "left_out": [
+            f"{n:,} {_LEFT_OUT.get(reason, reason.replace('_', ' '))}"
+            for reason, n in note(table, "left_out", {}).items()
+        ],
         "n_running": len(running),
         "late": late.head(OVERDUE_SHOWN).merge(operation, on="id").to_dict("records"),
         "n_late": len(late),
