@@ -193,11 +193,12 @@ def _scope(
 
 def _sections(scope: sections.Scope, now: pd.DataFrame) -> dict[str, Any]:
     before = sections.compared(scope)
+    running = stats.overdue(scope.rows, as_of=scope.as_of)
     tenants = sections.tenants(scope, now, before)
     failures = sections.failures(scope, now, before)
-    durations = sections.durations(scope, now, before)
+    durations = sections.durations(scope, now, before, running)
     return {
-        "verdict": sections.verdict(scope, now, before),
+        "verdict": sections.verdict(scope, now, before, running),
         "compared": before is not None,
         "tenants": tenants,
         "failures": failures,

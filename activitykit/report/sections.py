@@ -93,7 +93,9 @@ def compared(scope: Scope) -> pd.DataFrame | None:
     return scope.within(scope.before)
 
 
-def verdict(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> dict[str, Any]:
+def verdict(
+    scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None, running: pd.DataFrame
+) -> dict[str, Any]:
     """Sum the period up in a few numbers (section 1)."""
     rates = _only(stats.failure_stats(now, policy=scope.policy))
     rates_before = None
@@ -104,7 +106,6 @@ def verdict(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> dic
     # applying a plan succeeds also where its backups fail
     backups = Filter(policy_type="backup").select(scope.rows)
     good = stats.last_good(backups, as_of=end, policy=scope.policy)
-    running = stats.overdue(scope.rows, as_of=scope.as_of)
     length = (scope.period.until - scope.period.since).total_seconds()
     return {
         "now": rates,
@@ -155,7 +156,9 @@ def failures(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> di
     return {"rows": rows, "reasons": reasons, "days": days, "total": len(reasons), "freq": freq}
 
 
-def durations(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> dict[str, Any]:
+def durations(
+    scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None, running: pd.DataFrame
+) -> dict[str, Any]:
     """Show how long each kind of run takes, and what runs for too long now (section 6)."""
     table = stats.duration_stats(now, by="operation", as_of=scope.as_of)
     past: dict[Hashable, Row] = {}
@@ -164,7 +167,6 @@ def durations(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> d
         past = {row["operation"]: row for row in earlier.to_dict("records")}
     frequent = table.sort_values("n", ascending=False, kind="stable").head(TYPES_SHOWN)
     shown = frequent.sort_values("p50_s", ascending=False, na_position="last", kind="stable")
-    running = stats.overdue(scope.rows, as_of=scope.as_of)
     late = running[running["overdue"].astype(bool)]
     operation = scope.rows[["id", "operation"]]
     return {
