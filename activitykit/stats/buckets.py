@@ -16,6 +16,9 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from activitykit.stats import frames
+from activitykit.stats.frames import Rows
+
 _FREQ = re.compile(r"(\d*)\s*([mhdw])", re.ASCII | re.IGNORECASE)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _QUARTER = 900
@@ -32,23 +35,28 @@ class Buckets:
     offset: int
     changes: tuple[tuple[int, int], ...]
 
-    def place(self, seconds: nw.Expr) -> tuple[nw.Expr, nw.Expr]:
+    def place(self, rows: Rows, seconds: nw.Expr) -> Rows:
         """Say where whole seconds since 1970 belong.
 
         Returns
         -------
-        tuple of narwhals.Expr
-            The number that all moments of a bucket share, and the seconds of wall-clock time since
-            the bucket began.
+        narwhals.LazyFrame
+            With ``_bucket``, the number that all moments of a bucket share, and ``_since``, the
+            seconds of wall-clock time since the bucket began.
         """
-        offset = nw.lit(self.offset)
-        for at, change in self.changes:
-            offset = offset + (seconds >= at).cast(nw.Int64) * change
-        wall = seconds + offset + self._shift
-        if self._wide:
-            return wall // self.width, wall % self.width
-        # the hour that a clock change repeats is two buckets
-        return (wall // self.width * self.width - offset) // 60, wall % self.width
+        # column by column: one large expression makes SQL engines plan for seconds
+        rows = rows.with_columns(_seconds=seconds)
+        changes = [
+            (nw.col("_seconds") >= at).cast(nw.Int64) * change for at, change in self.changes
+        ]
+        rows = rows.with_columns(_offset=nw.sum_horizontal(frames.whole(self.offset), *changes))
+        rows = rows.with_columns(_wall=nw.col("_seconds") + nw.col("_offset") + self._shift)
+        bucket = nw.col("_wall") // self.width
+        if not self._wide:
+            # the hour that a clock change repeats is two buckets
+            bucket = (bucket * self.width - nw.col("_offset")) // 60
+        rows = rows.with_columns(_bucket=bucket, _since=nw.col("_wall") % self.width)
+        return rows.drop("_seconds", "_offset", "_wall")
 
     def anchor(self, key: Any) -> Any:  # noqa: ANN401 - an expression or a number
         """Give a moment near the bucket's begin, as plain arithmetic on its number."""
@@ -73,8 +81,9 @@ class Buckets:
         step = math.gcd(self.width, _QUARTER)
         margin = max(2 * self.width, 2 * 86_400)
         grid = np.arange((first - margin) // step * step, last + margin, step, dtype="int64")
-        keys = nw.from_native(pd.DataFrame({"t": grid})).select("t", k=self.place(nw.col("t"))[0])
-        begins = keys.to_native().groupby("k")["t"].min().sort_values()
+        rows = nw.from_native(pd.DataFrame({"t": grid})).lazy()
+        placed = self.place(rows, nw.col("t")).collect().to_pandas()
+        begins = placed.groupby("_bucket")["t"].min().sort_values()
         inside = begins.searchsorted(first, "right") - 1, begins.searchsorted(last, "right") + 1
         return begins.iloc[inside[0] : inside[1]]
 

@@ -94,8 +94,9 @@ def _per_bucket(spans: Rows, calendar: Buckets) -> pd.DataFrame:
     begins = spans.select(t="begin", change=frames.whole(1), opened="open")
     ends = spans.select(t="end", change=frames.whole(-1), opened=frames.whole(0))
     changes = nw.concat([begins, ends])
-    number, since = calendar.place(nw.col("t") // 1_000_000)
-    changes = changes.with_columns(key=number, since=since * 1_000_000 + nw.col("t") % 1_000_000)
+    changes = calendar.place(changes, nw.col("t") // 1_000_000)
+    since = nw.col("_since") * 1_000_000 + nw.col("t") % 1_000_000
+    changes = changes.with_columns(key=nw.col("_bucket"), since=since)
     # ends sort before begins of the same moment
     changes = changes.with_columns(_order=nw.col("t") * 2 + frames.flag(nw.col("change") > 0))
     level = nw.col("change").cum_sum().over("key", order_by="_order")

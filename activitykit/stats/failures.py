@@ -201,7 +201,8 @@ def wilson(
     design_effect
         By which n is divided.
     units
-        How many units the design effect was estimated from.
+        How many units the design effect was estimated from. The fewer, the less is known about it,
+        so n shrinks further by (z / t)^2 (Korn and Graubard, Survey Methodology 24, 1998).
 
     Examples
     --------
@@ -211,9 +212,25 @@ def wilson(
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     n, rate = n / design_effect, failed / n
+    if design_effect > 1:
+        n *= (z / _t_quantile(z, units - 1)) ** 2
     middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def _t_quantile(z: float, freedom: float) -> float:
+    """Turn a normal quantile into Student's (Abramowitz and Stegun, 26.7.5).
+
+    Within 0.2 % of the truth from 4 degrees of freedom on, for the usual levels of confidence.
+    """
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 REASON_NEEDS: Final = (

@@ -77,7 +77,7 @@ def trend(
     calendar, span = _span(rows, freq, tz)
     seconds = frames.microseconds(rows, nw.col("startedAt")) // 1_000_000
     keys = [*by, "bucket"]
-    rows = rows.with_columns(calendar.place(seconds)[0].alias(frames.keys_of(keys)[-1]))
+    rows = calendar.place(rows, seconds).rename({"_bucket": frames.keys_of(keys)[-1]})
     table = failures.failure_table(
         rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )

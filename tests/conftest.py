@@ -1,0 +1,57 @@
+"""Frames that several test modules share: small, seeded, made once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import activitykit as ak
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "spark: needs Java and starts a local Spark session")
+
+
+@pytest.fixture(scope="session")
+def simulated() -> pd.DataFrame:
+    """Simulated activities of a month; never changed by a test."""
+    return ak.flatten(ak.demo.simulate(1500, seed=3))
+
+
+@pytest.fixture(scope="session")
+def make_frame() -> Callable[..., pd.DataFrame]:
+    """Build a frame from columns: ``make_frame(start=[...], seconds=[...], code=[...])``.
+
+    ``start`` are hours after 2026-03-01 00:00 UTC, ``seconds`` durations; None runs on.
+    """
+
+    def build(start: Any, seconds: Any, **columns: Any) -> pd.DataFrame:
+        start = np.atleast_1d(np.asarray(start, dtype=float))
+        n = len(start)
+        begin = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(start * 3600, unit="s")
+        length = pd.Series(seconds, dtype="float64").to_numpy()
+        end = begin + pd.to_timedelta(length, unit="s")
+        done = ~np.isnan(length)
+        plain = {
+            "id": np.arange(1, n + 1) * 2**22 + 2**60,
+            "type": "backup",
+            "state": np.where(done, "completed", "started"),
+            "result.code": np.where(done, "ok", None),
+            "createdAt": begin,
+            "startedAt": begin,
+            "updatedAt": end.where(done, begin),
+            "completedAt": end,
+            "tenant.uuid": "tenant",
+            "resource.id": "machine",
+            "policy.id": "plan",
+            "executor.id": "agent",
+        }
+        frame = ak.flatten([{"id": 1}]).iloc[:0].reindex(range(n))
+        dtypes = ak.columns().set_index("name")["dtype"]
+        for name, value in (plain | columns).items():
+            frame[name] = pd.Series(value, index=frame.index).astype(dtypes[name])
+        return frame.astype({"id": "int64"})
+
+    return build
