@@ -193,7 +193,12 @@ def simulate(n: int, seed: int, until: str) -> None:
 @_source
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 @click.option("-n", "count", default=10_000, show_default=True, help="Activities to simulate.")
-def serve(source: str | None, port: int, count: int) -> None:
+@click.option("--delay", default=0.0, show_default=True, help="Seconds before each page.")
+@click.option("--faults", default="", help="Faults and their rates, such as 429=0.1,reset=0.02.")
+@click.option("--variants", default="", help="Open facts of the contract, such as cursors=top.")
+def serve(
+    source: str | None, port: int, count: int, delay: float, faults: str, variants: str
+) -> None:
     """Run the emulated service on this machine until Ctrl-C.
 
     It serves SOURCE, or simulated activities of the last 30 days, and prints the settings that a
@@ -201,9 +206,16 @@ def serve(source: str | None, port: int, count: int) -> None:
 
     \b
     activitykit serve --port 8480
+    activitykit serve --faults 429=0.1,truncate=0.05 --variants cursors=top,interval=false
     """
     items = ak.unflatten(ak.load(source)) if source else ak.demo.simulate(count, until="0s")
-    with ak.demo.serve(items, port=port) as service:
+    try:
+        rates = {name: float(rate) for name, rate in _pairs(faults)}
+        misbehaviour = ak.demo.Faults(rates=rates, delay_s=delay)
+        behaviour = ak.demo.Variants(**{name: _literal(value) for name, value in _pairs(variants)})
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    with ak.demo.serve(items, port=port, variants=behaviour, faults=misbehaviour) as service:
         for name, value in _settings(service).items():
             click.echo(f"export {name}={value}")
         click.echo("Serving until Ctrl-C. Paste the lines above into another terminal.", err=True)
@@ -224,7 +236,8 @@ def demo(out: Path, count: int) -> None:
     kept, page = out / "activities.parquet", out / "report.html"
     click.echo(f"Starting an emulated Acronis service with {count:,} simulated activities …")
     items = ak.demo.simulate(count, until="0s")
-    with ak.demo.serve(items, delay=0.1) as service, _environment(_settings(service)):
+    slowly = ak.demo.Faults(delay_s=0.1)
+    with ak.demo.serve(items, faults=slowly) as service, _environment(_settings(service)):
         _tell("snapshot", kept, "--since", "30d")
     _tell("load", kept, "--rows", 8)
     _tell("stats", "duration_stats", kept, "--by", "operation")
@@ -270,6 +283,21 @@ def _tell(*words: object) -> None:
     args = [str(word) for word in words]
     click.secho(f"\n$ activitykit {' '.join(args)}", bold=True)
     cli.main(args, standalone_mode=False)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Read ``a=1,b=2``."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if any(not (name and value) for name, _, value in pairs):
+        raise click.UsageError(f"{text!r} is not of the form name=value,name=value")
+    return [(name, value) for name, _, value in pairs]
+
+
+def _literal(value: str) -> Any:  # noqa: ANN401 - text, number or truth value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _settings(service: Any) -> dict[str, str]:  # noqa: ANN401
