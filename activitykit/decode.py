@@ -42,7 +42,14 @@ _BATCH_BYTES: Final = 8_000_000
 # beyond these, a struct, or one for each type of activity, would cost more than it saves
 _MAX_KEYS, _MAX_SHAPES = 400, 1_000
 _INT64: Final = range(-(2**63), 2**63)
-_KIND_OF: Final = {str: "text", int: "integer", float: "number", bool: "boolean"}
+_NONE: Final = type(None)
+# a kind, and what values have to be for it; Arrow itself refuses what is no text
+_STRICT_KINDS: Final = (
+    ("text", None),
+    ("integer", {int, _NONE}),
+    ("number", {float, _NONE}),
+    ("boolean", {bool, _NONE}),
+)
 _SCALAR: Final = str | int | float | bool | None
 _OPENING: Final = (b"{", b"[")
 
@@ -78,21 +85,20 @@ class Decoded:
 
     def add(self, name: str, kind: str, values: Sequence[Any], spots: Spots) -> None:
         """Add values of one kind, None where there is none."""
-        piece = Piece(spots, pa.array(values, ARROW_TYPE[kind]))
-        self.columns.setdefault(name, {}).setdefault(kind, []).append(piece)
+        array = pa.array(values, ARROW_TYPE[kind])
+        if array.null_count < len(array):
+            self.columns.setdefault(name, {}).setdefault(kind, []).append(Piece(spots, array))
 
     def add_scalars(self, name: str, values: Sequence[Any], spots: Spots) -> None:
         """Add values of any kinds, None where there is none."""
-        types = set(map(type, values)) - {type(None)}
-        if not types:
-            return
-        if len(types) == 1:
+        for kind, of in _STRICT_KINDS:
+            # most columns are text, and Arrow takes nothing else for it
             try:
-                self.add(name, _KIND_OF[types.pop()], values, spots)
-            except OverflowError:
-                pass  # an integer of more than 64 bits
-            else:
-                return
+                if of is None or set(map(type, values)) <= of:
+                    self.add(name, kind, values, spots)
+                    return
+            except (TypeError, OverflowError, pa.ArrowInvalid):
+                continue
         self.add_cells(name, [None if v is None else _classify(v) for v in values], spots)
 
     def add_cells(self, name: str, cells: Sequence[tuple[str, Any] | None], spots: Spots) -> None:
@@ -126,22 +132,26 @@ class _Shape:
 
         None when there is something that is no object, holds nothing, or that msgspec cannot read.
         """
-        rows = None
+        joined = _join(texts)
+        if joined[1:2] != b"{":
+            return None
         # a few objects mostly show all keys; if not, all of them do
         for lesson in (None, texts[:100], texts):
             try:
                 if lesson is not None:
                     self._learn(lesson)
                 if self._read is not None:
-                    rows = [*map(msgspec.structs.astuple, self._read(_join(texts)))]
-                    break
+                    rows = [*map(msgspec.structs.astuple, self._read(joined))]
+                    return None if self._any_void(rows, joined) else rows
             except msgspec.ValidationError:
                 continue
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 break
-        return None if rows is None or self._any_void(rows) else rows
+        return None
 
-    def _any_void(self, rows: list[tuple[Any, ...]]) -> bool:
+    def _any_void(self, rows: list[tuple[Any, ...]], joined: bytes) -> bool:
+        if b"null" not in joined:
+            return (None,) * len(self.is_nested) in rows
         nested = sum(self.is_nested.values())
         return any(
             row.count(None) + nested >= len(row)
@@ -202,7 +212,7 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
         found.pages += 1
         batch += _items(chunk, lines)
         size += len(chunk)
-        lines += chunk.count(b"\n")
+        lines += chunk.count(b"\n") if b"\n" in chunk else 0
         while size >= _BATCH_BYTES:
             cut = max(1, len(batch) * _BATCH_BYTES // size)
             _add_batch(found, batch[:cut])
