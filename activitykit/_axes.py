@@ -60,7 +60,7 @@ def name_rows(
 ) -> None:
     # names may hold dollar signs, which are no formulas
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
-    ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="y", length=0, pad=9)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(len(labels) - 1 + room, -room)
     for y, text in enumerate(texts):
@@ -72,23 +72,39 @@ def bucket_axis(
     ax: "Axes", buckets: "pd.Series[Any]", what: str = "Start of the run"
 ) -> "tuple[Any, float]":
     """Set up a time axis in the zone of the buckets; give their starts and width in days."""
+    from matplotlib.ticker import FuncFormatter
+
     mdates: Any = import_module("matplotlib.dates")  # its functions carry no types
     zone = buckets.dt.tz
     start = mdates.date2num(buckets.dt.tz_convert("UTC").dt.tz_localize(None))
     step = pd.Timedelta(buckets.diff().median() if len(buckets) > 1 else "1D")
     width = step / pd.Timedelta(1, "D")
-    if width >= 1 and len(buckets) <= 16:
-        # few days: name each below its own middle
-        names = [f"{day.day_name()[:3]}\n{day.day} {day.month_name()[:3]}" for day in buckets]
-        ax.set_xticks(start + width * BAR / 2, names)
+    if width >= 1:
+        # days are named below their middle, as many as fit
+        every = -(-len(buckets) // 14)
+        names = [
+            _day_text(day, weekday=every == 1, year=len(buckets) * width > 300)
+            for day in buckets[::every]
+        ]
+        ax.set_xticks(start[::every] + width * BAR / 2, names)
     else:
-        locator = mdates.AutoDateLocator(tz=zone, minticks=3, maxticks=9)
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator, tz=zone))
-        ax.xaxis.get_offset_text().set_color(INK)
+        ax.xaxis.set_major_locator(mdates.AutoDateLocator(tz=zone, minticks=3, maxticks=9))
+        ax.xaxis.set_major_formatter(
+            FuncFormatter(lambda at, _: _moment_text(pd.Timestamp(mdates.num2date(at, zone))))
+        )
     ax.set_xlim(start[0], start[-1] + width)
     ax.set_xlabel(f"{what}, per {_step_text(step)} ({zone})")
     return start, width
+
+
+def _day_text(day: pd.Timestamp, *, weekday: bool, year: bool = False) -> str:
+    name = f"{day.day} {day.month_name()[:3]}{f' {day.year}' if year else ''}"
+    return f"{day.day_name()[:3]}\n{name}" if weekday else name
+
+
+def _moment_text(moment: pd.Timestamp) -> str:
+    midnight = moment.hour == moment.minute == 0
+    return _day_text(moment, weekday=False) if midnight else f"{moment:%H:%M}"
 
 
 def _step_text(step: pd.Timedelta) -> str:
@@ -119,7 +135,7 @@ def duration_axis(ax: "Axes", values: pd.DataFrame) -> None:
 def percent_scale(axis: Any, set_limits: Any, highest: float) -> None:  # noqa: ANN401 - either axis
     from matplotlib.ticker import PercentFormatter
 
-    axis.set_major_formatter(PercentFormatter(1, decimals=0 if highest > 0.06 else 1))
+    axis.set_major_formatter(PercentFormatter(1))
     set_limits(0, min(max(highest * 1.08, 0.01), 1.02))
 
 

@@ -151,7 +151,8 @@ def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = Non
         failed = row["n_failed"] > 0
         colour = COLOUR["error" if failed else "ok"]
         face = colour if failed else "none"
-        ax.plot([row["failure_rate"]], [y], "D" if failed else "o", ms=7, color=colour, mfc=face)
+        ax.plot([row["failure_rate"]], [y], "D" if failed else "o", ms=7, color=colour, mfc=face,
+                clip_on=False)  # fmt: skip
     decided = shown["n_failed"] + shown["n_success"]
     counts = [f"{f:,} of {n:,} failed" for f, n in zip(shown["n_failed"], decided, strict=True)]
     name_rows(ax, _labels(shown, "n"), counts)
@@ -220,7 +221,8 @@ def failure_trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     Returns
     -------
     matplotlib.axes.Axes
-        Rates in percent; buckets in which no run succeeded or failed stay empty.
+        Rates in percent: a diamond where something failed, an open circle where nothing did.
+        Buckets in which no run succeeded or failed stay empty.
     """
     require(buckets.columns, ["bucket", "failure_rate", "ci_low", "ci_high"], "the figure of rates")
     _one_series(buckets)
@@ -231,7 +233,10 @@ def failure_trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     start, width = bucket_axis(ax, buckets["bucket"])
     middle = (start + width * BAR / 2)[buckets["failure_rate"].notna().to_numpy()]
     ax.vlines(middle, known["ci_low"], known["ci_high"], color=NEUTRAL, lw=2.5, alpha=0.8)
-    ax.plot(middle, known["failure_rate"], "D", ms=5, color=COLOUR["error"])
+    failed = known["failure_rate"] > 0
+    ax.plot(middle[failed], known["failure_rate"][failed], "D", ms=5, color=COLOUR["error"])
+    ax.plot(middle[~failed], known["failure_rate"][~failed], "o", ms=5, color=COLOUR["ok"],
+            mfc="none", clip_on=False)  # fmt: skip
     percent_scale(ax.yaxis, ax.set_ylim, known["ci_high"].max())
     ax.set_ylabel("Failed, %")
     return ax

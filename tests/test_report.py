@@ -364,13 +364,22 @@ def test_spans_count_back_from_the_data():
     assert before.name == "the 36 hours before"
 
 
+def test_few_runs_make_no_clear_change():
+    """One failed run after three good ones is called few runs, not a rise."""
+    once = {"n_failed": 1, "n_success": 0, "failure_rate": 1.0, "ci_low": 0.21, "ci_high": 1.0}
+    never = {"n_failed": 0, "n_success": 3, "failure_rate": 0.0, "ci_low": 0.0, "ci_high": 0.56}
+    assert sections.change(once, never).word == "few runs"
+    assert sections.change(never, None) is None
+
+
 @pytest.mark.parametrize(("x", "n", "y", "m"), [(56, 70, 48, 80), (9, 10, 3, 10), (0, 10, 0, 20)])
 def test_change_is_newcombes_interval(x, n, y, m):
     """From plain Wilson intervals the change has Newcombe's interval, as in statsmodels."""
     from activitykit.stats.failures import wilson
 
     rates = [
-        {"failure_rate": a / b, **dict(zip(("ci_low", "ci_high"), wilson(a, b), strict=True))}
+        {"n_failed": a, "n_success": b - a, "failure_rate": a / b}
+        | dict(zip(("ci_low", "ci_high"), wilson(a, b), strict=True))
         for a, b in ((x, n), (y, m))
     ]
     found = sections.change(*rates)

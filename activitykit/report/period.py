@@ -101,6 +101,6 @@ def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, P
     ]
     until, since, earlier = (edge.tz_convert("UTC") for edge in edges)
     return (
-        Period(since, until, f"this {unit}", f"this {unit}"),
-        Period(earlier, since, f"the {unit} before", f"the {unit} before"),
+        Period(since, until, f"this {unit}", f"the {unit}"),
+        Period(earlier, since, f"the {unit} before", f"the {unit}"),
     )

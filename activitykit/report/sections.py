@@ -24,7 +24,8 @@ _LEFT_OUT: Final = {
     "no_times": "without both times",
     "backwards": "with times going backwards",
 }
-_FEW: Final = 20  # decided runs below which a rate is called uncertain in words
+_FEW: Final = 20  # decided runs below which there is no verdict
+_TOO_FEW: Final = 5  # … below which no change is called clear, whatever its interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,8 @@ def change(now: Row, before: Row | None) -> Change | None:
     least = p - q - math.hypot(p - low, q_high - q)
     most = p - q + math.hypot(high - p, q - q_low)
     word = "lower" if most < 0 else "higher" if least > 0 else "no clear change"
-    return Change(p - q, least, most, word)
+    runs = min(row["n_success"] + row["n_failed"] for row in (now, before))
+    return Change(p - q, least, most, word if runs >= _TOO_FEW else "few runs")
 
 
 def coverage(scope: Scope, now: pd.DataFrame) -> dict[str, Any]:
