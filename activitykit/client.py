@@ -5,10 +5,13 @@ import logging
 import os
 import threading
 import time
+import warnings
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +23,9 @@ from activitykit.schema import parse_time
 from activitykit.transport import MAX_CONNECTIONS, Params, Secret, Transport
 from activitykit.walk import Listing, Page, side_by_side
 from activitykit.windows import Bounds, plan_windows
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Lod = Literal["tiny", "short", "long", "full", "debug"]
 
@@ -193,27 +199,29 @@ class Client:
         """
         if not 1 <= workers <= MAX_CONNECTIONS:
             raise ConfigError(f"workers={workers}; choose 1 to {MAX_CONNECTIONS}")
+        bar = _bar("activities", shown=progress)
         pages = self._pages(
-            where or Filter(), workers=workers, page_size=page_size, lod=lod, progress=progress
+            where or Filter(), bar, self._listing("activities", page_size, lod), workers
         )
-        return _honest(pages)
+        return _honest(pages, bar)
 
     def _pages(
-        self, where: Filter, *, workers: int, page_size: int, lod: Lod | None, progress: bool
+        self, where: Filter, bar: "tqdm[Any]", listing: Listing, workers: int
     ) -> Iterator[Page]:
-        listing = self._listing("activities", page_size, lod)
         params, first = self._first_page(listing, where.params())
         if first[1].after is None:
             yield from listing.walk(params, first)
             return
         windows: list[Params] = []
         if workers > 1 and not self._one_sided:
-            windows = self._windows(listing, where, params, first, workers)
+            windows = self._windows(listing, where, params, first, workers, bar)
         if windows:
-            # the first page lies scattered over the windows, which bring its rows once more
+            # the rows of the first page lie in the windows too, so it is left out
             jobs = [partial(_walk, listing, query, None) for query in windows]
         else:
             jobs = [partial(_walk, listing, params, first)]
+            if not bar.disable:
+                bar.reset(total=self._count(listing, params))
         yield from side_by_side(jobs, workers, self._transport.abort)
 
     def _listing(self, name: str, page_size: int = 1000, lod: Lod | None = None) -> Listing:
@@ -240,10 +248,20 @@ class Client:
             return wider, page
 
     def _windows(
-        self, listing: Listing, where: Filter, params: Params, first: Page, workers: int
+        self,
+        listing: Listing,
+        where: Filter,
+        params: Params,
+        first: Page,
+        workers: int,
+        bar: "tqdm[Any]",
     ) -> list[Params]:
-        """Give the queries that bring together what one query would, or none if that is unsure."""
+        """Give the queries that bring together what one would, largest first; none if unsure.
+
+        Only ``createdAt`` never changes, so windows are cut over it whatever field is filtered.
+        """
         others = [(key, value) for key, value in params if key != "createdAt"]
+        without_time = [*others, ("createdAt", "isnull()")]
         bounds = _bounds(where)
         span = _likely_span(first[0], bounds)
         if span[0] >= span[1]:
@@ -252,22 +270,26 @@ class Client:
         def count(intervals: Sequence[Bounds]) -> list[int]:
             return self._counts(listing, [[*others, *_within(b)] for b in intervals], workers)
 
+        total = untimed = 0
         try:
-            windows = plan_windows(count, bounds, span, workers=workers, page_size=listing.page_size)
-            queries = [[*others, *_within(window)] for window in windows]
             if bounds == (None, None):
-                # rows without a readable time are in no window
-                queries.append([*others, ("createdAt", "isnull()")])
-                total, *parts = self._counts(listing, [others, *queries], workers)
-                if total > sum(parts):
-                    return []
+                total, untimed = self._counts(listing, [others, without_time], workers)
+            windows = plan_windows(
+                count, bounds, span, workers=workers, page_size=listing.page_size
+            )
         except BadQueryError:
             self._one_sided = True
             return []
         except ApiError as error:
             _log.debug("no parallel windows: %s", error)
             return []
-        return queries if len(windows) > 1 else []
+        rows = round(sum(window.rows for window in windows)) + untimed
+        if total > rows or len(windows) <= 2:
+            # some rows are in no window, or there is little to gain
+            return []
+        bar.reset(total=rows)
+        queries: list[Params] = [[*others, *_within(window.bounds)] for window in windows]
+        return [*queries, without_time] if untimed else queries
 
     def _counts(self, listing: Listing, queries: Sequence[Params], workers: int) -> list[int]:
         def job(number: int, stop: threading.Event) -> Iterator[tuple[int, int]]:
@@ -295,9 +317,7 @@ class Client:
         `pages`.
         """
         where = where or Filter()
-        pages = self.pages(
-            where, workers=workers, page_size=page_size, lod=lod, progress=progress
-        )
+        pages = self.pages(where, workers=workers, page_size=page_size, lod=lod, progress=progress)
         return _distinct(pages, where.matches)
 
     def tasks(
@@ -325,12 +345,14 @@ class Client:
             query, first = self._first_page(listing, params)
             yield from listing.walk(query, first)
 
+        bar = _bar("tasks", shown=False)
+
         def matches(task: Mapping[str, Any]) -> bool:
             return where.matches(
                 {**task, "createdAt": task.get("enqueuedAt"), "taskId": task.get("id")}
             )
 
-        return _distinct(_honest(pages()), matches)
+        return _distinct(_honest(pages(), bar), matches)
 
     def activity(self, id: int | str) -> dict[str, Any]:  # noqa: A002 - the field's name
         """Fetch one activity by its id."""
@@ -352,7 +374,43 @@ class Client:
         Conditions that the service cannot apply are applied here, which loads the activities.
         """
         where = where or Filter()
-        ...
+        if _is_sent_whole(where):
+            rows = self._count(self._listing("activities"), where.params())
+            if rows is not None:
+                return rows
+        return sum(1 for _ in self.activities(where, lod="tiny"))
+
+    def _count(self, listing: Listing, params: Params) -> int | None:
+        try:
+            return listing.count(params)
+        except BadQueryError:
+            return None
+
+    def tenants(self) -> list[dict[str, Any]]:
+        """List the tenants whose activities the token sees, from the account API.
+
+        Returns
+        -------
+        list of dict
+            As the account API describes them (``id``, ``name``, ``kind``, ``parent_id``, …), the
+            own tenant first; units inside of customers are not listed.
+        """
+        found = [self.get(f"/api/2/tenants/{self._own_tenant()}")]
+        children = Listing(
+            transport=self._transport, path="/api/2/tenants", page_size=1000, order=()
+        )
+        for tenant in found:
+            if tenant.get("kind") not in ("customer", "unit"):
+                for body, _ in children.walk([("parent_id", str(tenant["id"]))]):
+                    found += _read_items(body).items
+        return found
+
+    def _own_tenant(self) -> str:
+        if self._tenant:
+            return self._tenant
+        if self._given:
+            return _owner(self._given)
+        return str(self.get(f"/api/2/clients/{self._client_id}")["tenant_id"])
 
     def get(self, path: str, params: Mapping[str, object] | Params = ()) -> Any:  # noqa: ANN401
         """Send one GET request and decode the JSON of its answer.
@@ -380,13 +438,15 @@ def _walk(
     return listing.walk(params, first, stop)
 
 
-def _honest(pages: Iterator[Page]) -> Iterator[bytes]:
+def _honest(pages: Iterator[Page], bar: "tqdm[Any]") -> Iterator[bytes]:
     """Yield the bodies; when the walk breaks off after the first, say that it is incomplete."""
     count = rows = 0
     try:
-        for body, envelope in pages:
-            count, rows = count + 1, rows + len(envelope.items or ())
-            yield body
+        with bar:
+            for body, envelope in pages:
+                count, rows = count + 1, rows + len(envelope.items or ())
+                bar.update(len(envelope.items or ()))
+                yield body
     except ApiError as error:
         if count == 0 or isinstance(error, IncompleteError):
             raise
@@ -398,6 +458,15 @@ def _honest(pages: Iterator[Page]) -> Iterator[bytes]:
             reason=error.reason,
             attempts=error.attempts,
         ) from error
+
+
+def _bar(what: str, *, shown: bool) -> "tqdm[Any]":
+    with warnings.catch_warnings():
+        # in a notebook without ipywidgets a plain bar is good enough
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+
+        return tqdm(desc=what, unit=" rows", unit_scale=True, disable=not shown)
 
 
 def _distinct(
@@ -441,3 +510,26 @@ def _from_keyring(client_id: str) -> str | None:
         return None
     secret: str | None = keyring.get_password("activitykit", client_id)
     return secret
+
+
+def _owner(token: Secret) -> str:
+    """Read the tenant to which a token belongs from its claims."""
+    try:
+        claims = msgspec.json.decode(urlsafe_b64decode(token.reveal().split(".")[1] + "=="))
+        return str(claims["owner_tuid"])
+    except (ValueError, LookupError, TypeError, msgspec.DecodeError):
+        raise ConfigError(
+            "the token does not say to which tenant it belongs; give tenant=, or client_id and"
+            " client_secret"
+        ) from None
+
+
+def _is_sent_whole(where: Filter) -> bool:
+    """Tell whether the service can apply every condition of a filter by itself."""
+    for field in fields(where):
+        value = getattr(where, field.name)
+        if value != field.default and field.name not in ("since", "until", "on"):
+            sent = Filter(**{field.name: value}).params()
+            if not sent or any(text.startswith("like(") for _, text in sent):
+                return False
+    return True

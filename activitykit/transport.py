@@ -28,7 +28,8 @@ from tenacity import (
     retry_if_exception_type,
     stop_after_attempt,
     stop_before_delay,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 
 from activitykit.errors import ApiError, AuthError, BadQueryError, ConfigError, RateLimitError
@@ -40,12 +41,12 @@ _Sign = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 MAX_CONNECTIONS: Final = 64
 _ATTEMPTS, _FIRST_ATTEMPTS, _PATIENCE_S = 8, 3, 900.0
-_BACKOFF = wait_exponential_jitter(initial=0.5, max=30, jitter=1)
+_BACKOFF: Final = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 1)
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOKEN_PATH: Final = "/api/2/idp/token"  # noqa: S105 - a path
 _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _FALLBACK_LIFETIME_S, _MARGIN_S = 110 * 60.0, 900.0
-_LONGEST_REASON = 300
+_LONGEST_REASON, _RENEWALS = 300, 2
 
 _log = logging.getLogger("activitykit")
 _log.addHandler(logging.NullHandler())
@@ -184,8 +185,10 @@ class Transport:
         def attempt() -> tuple[bytes, T]:
             token = self._bearer(stop)
             response, body = self._send("GET", path, params, sign=_bearer_of(token))
-            if response.status_code == 401 and self._secret:
-                # expired, or revoked, in mid-walk
+            for _ in range(_RENEWALS if self._secret else 0):
+                if response.status_code != 401:
+                    break
+                # expired, or revoked, in mid-walk; a thread beside us may meet the same
                 token = self._bearer(stop, stale=token)
                 response, body = self._send("GET", path, params, sign=_bearer_of(token))
             self._check(response, body)
@@ -216,7 +219,10 @@ class Transport:
         try:
             return retrying(gated)
         except RetryError as gave_up:
-            failure, attempts = gave_up.last_attempt.exception(), gave_up.last_attempt.attempt_number
+            failure, attempts = (
+                gave_up.last_attempt.exception(),
+                gave_up.last_attempt.attempt_number,
+            )
         except Failure as refused:
             failure, attempts = refused, 1
         if stop.is_set():
@@ -267,9 +273,7 @@ class Transport:
             raise _Passing(method, url, reason, status=status, passing=True, wait_s=wait_s)
         raise Failure(method, url, reason, status=status)
 
-    def _decoded(
-        self, response: requests.Response, body: bytes, decode: Callable[[bytes], T]
-    ) -> T:
+    def _decoded(self, response: requests.Response, body: bytes, decode: Callable[[bytes], T]) -> T:
         try:
             return decode(body)
         except msgspec.ValidationError as error:
@@ -426,8 +430,10 @@ def _is_token(body: bytes) -> bool:
         reply = json.loads(body)
     except ValueError:
         return False
-    return isinstance(reply, dict) and bool(reply.get("access_token")) and isinstance(
-        reply["access_token"], str
+    return (
+        isinstance(reply, dict)
+        and bool(reply.get("access_token"))
+        and isinstance(reply["access_token"], str)
     )
 
 

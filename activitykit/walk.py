@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -15,7 +15,7 @@ from activitykit.transport import Params, Stopped, Transport
 T = TypeVar("T")
 
 _EMPTY_IN_A_ROW: Final = 3
-_POLL_S: Final = 0.1
+_POLL_S, _JOIN_ROUNDS = 0.1, 20
 
 
 class _Cursors(msgspec.Struct):
@@ -170,34 +170,38 @@ def side_by_side(
         threading.Thread(target=work, name=f"activitykit-{n}", daemon=True)
         for n in range(min(workers, len(todo)))
     ]
+    running, failure = len(threads), None
     for thread in threads:
         thread.start()
     try:
-        yield from _until_done(arrived, slots, len(threads))
+        while running:
+            try:
+                # a wait without end could not be interrupted on Windows
+                thing = arrived.get(timeout=_POLL_S)
+            except queue.Empty:
+                if failure:
+                    abort()
+                continue
+            if thing is None:
+                running -= 1
+            elif isinstance(thing, BaseException):
+                failure = failure or thing
+            else:
+                yield thing
+                slots.release()
+        if failure:
+            raise failure
     finally:
-        if any(thread.is_alive() for thread in threads):
-            stop.set()
-            abort()
-        for thread in threads:
-            thread.join(timeout=1)
+        stop.set()
+        if running:
+            _cut_short(threads, abort)
 
 
-def _until_done(
-    arrived: "queue.SimpleQueue[T | BaseException | None]", slots: threading.Semaphore, running: int
-) -> Iterator[T]:
-    failure: BaseException | None = None
-    while running:
-        try:
-            # a wait without end could not be interrupted on Windows
-            thing = arrived.get(timeout=_POLL_S)
-        except queue.Empty:
-            continue
-        if thing is None:
-            running -= 1
-        elif isinstance(thing, BaseException):
-            failure = failure or thing
-        else:
-            yield thing
-            slots.release()
-    if failure:
-        raise failure
+def _cut_short(threads: Sequence[threading.Thread], abort: Callable[[], None]) -> None:
+    """End threads that were told to stop; cut again what they had just begun."""
+    for _ in range(_JOIN_ROUNDS):
+        waiting = [thread for thread in threads if thread.is_alive()]
+        if not waiting:
+            return
+        abort()
+        waiting[0].join(timeout=_POLL_S)

@@ -11,6 +11,13 @@ _ROUNDS: Final = 5
 _NARROWEST_NS: Final = 1_000
 
 
+class Window(NamedTuple):
+    """A half-open interval of time, and about how many rows lie in it."""
+
+    bounds: Bounds
+    rows: float
+
+
 class _Part(NamedTuple):
     start: int
     end: int
@@ -24,7 +31,7 @@ def plan_windows(
     *,
     workers: int,
     page_size: int,
-) -> list[Bounds]:
+) -> list[Window]:
     """Cut an interval into adjoining windows, the largest first.
 
     Parameters
@@ -56,7 +63,7 @@ def plan_windows(
         parts = sorted([p for p in parts if p not in heavy] + finer)
     even = [piece for p in parts for piece in _cut(p, max(1, round(p.rows / fair)))]
     by_size = sorted(_merged(even, 1.2 * fair), key=lambda p: -p.rows)
-    return [(edges.get(p.start, p.start), edges.get(p.end, p.end)) for p in by_size]
+    return [Window((edges.get(p.start, p.start), edges.get(p.end, p.end)), p.rows) for p in by_size]
 
 
 def _cut(part: _Part, pieces: int) -> list[_Part]:

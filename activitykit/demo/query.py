@@ -168,7 +168,9 @@ class Table:
             mask &= self._meets(name, field, texts, operators)
         return mask
 
-    def _meets(self, name: str, field: Field, texts: Sequence[str], operators: frozenset[str]) -> Any:  # noqa: ANN401
+    def _meets(
+        self, name: str, field: Field, texts: Sequence[str], operators: frozenset[str]
+    ) -> Any:  # noqa: ANN401
         calls = [_parse(name, field, text, operators) for text in texts]
         plain = {value for operator, value in calls if operator == ""}
         unwanted = {value for operator, value in calls if operator == "ne"}
@@ -183,7 +185,9 @@ class Table:
             tests.append(lambda value: value is not None and value not in unwanted)
         likes = [call for call in calls if call[0] in _LIKES]
         if likes:
-            tests.append(lambda value: value is not None and any(_LIKES[o](value, v) for o, v in likes))
+            tests.append(
+                lambda value: value is not None and any(_LIKES[o](value, v) for o, v in likes)
+            )
         tests += [_ORDERS[o](v) for o, v in calls if o in _ORDERS]
         return self._passing(field, lambda value: all(test(value) for test in tests))
 
@@ -198,7 +202,9 @@ class Table:
         if field.path not in self._columns:
             numbers: dict[Any, int] = {}
             codes = [
-                numbers.setdefault(_comparable(field.kind, value_at(item, field.path)), len(numbers))
+                numbers.setdefault(
+                    _comparable(field.kind, value_at(item, field.path)), len(numbers)
+                )
                 for item in self.items
             ]
             self._columns[field.path] = np.array(codes, dtype=np.int64), list(numbers)
@@ -228,7 +234,9 @@ class Table:
             self._columns[path] = np.array(clipped, dtype=np.int64)
         return self._columns[path]
 
-    def page(self, mask: Any, order: Sequence[str], limit: int, after: Any = None) -> tuple[list[int], Any]:  # noqa: ANN401
+    def page(
+        self, mask: Any, order: Sequence[str], limit: int, after: Any = None
+    ) -> tuple[list[int], Any]:  # noqa: ANN401
         """Give the first rows after a key, in order, and the key of the last of them."""
         keys, rows = self._sorted(tuple(order))
         start = 0 if after is None else bisect.bisect_right(keys, self._key_of(order, after))
@@ -280,7 +288,9 @@ class Table:
 
     def put(self, items: Iterable[Mapping[str, Any]]) -> None:
         """Add objects, or replace those of the same id."""
-        held = {item["id"]: item for item in self.items} | {item["id"]: dict(item) for item in items}
+        held = {item["id"]: item for item in self.items} | {
+            item["id"]: dict(item) for item in items
+        }
         self.__init__(self.kind, held.values())  # type: ignore[misc]
 
 
@@ -356,7 +366,9 @@ def _value(name: str, field: Field, text: str) -> Any:  # noqa: ANN401
         raise QueryError(f"field '{name}' value is too long, max length is {field.longest}")
     if field.kind == "integer" and not re.fullmatch(r"-?\d+", text, re.ASCII):
         raise QueryError(f"bad integer '{text}' on field '{name}'")
-    if field.kind == "uuid" and not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+    if field.kind == "uuid" and not re.fullmatch(
+        r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text
+    ):
         raise QueryError(f"bad uuid format: {text}")
     if field.kind in _ENUMS and text not in _ENUMS[field.kind]:
         raise QueryError(f"bad value '{text}' on field '{name}'")

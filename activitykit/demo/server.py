@@ -225,9 +225,7 @@ def serve(
         ) from error
     store = _Store(items, variants or Variants(), faults or Faults(), (client_id, client_secret))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server(
-        "127.0.0.1", port, _app(store), threaded=True, request_handler=_handler()
-    )
+    server = make_server("127.0.0.1", port, _app(store), threaded=True, request_handler=_handler())
     # closes without a farewell, so that a connection can be reset
     server.shutdown_request = server.close_request  # type: ignore[method-assign]
     store.emulator.base_url = f"http://127.0.0.1:{server.server_port}"
@@ -236,14 +234,15 @@ def serve(
     try:
         yield store.emulator
     finally:
+        store.closed.set()
         server.shutdown()
         thread.join()
         server.server_close()
-        store.closed.set()
 
 
 def _handler() -> type[Any]:
     from werkzeug.serving import WSGIRequestHandler
+    from werkzeug.wrappers import Response
 
     class Handler(WSGIRequestHandler):
         # connections stay open between requests, as with the real service
@@ -251,13 +250,22 @@ def _handler() -> type[Any]:
         disable_nagle_algorithm = True
         timeout = 30
 
-        def send_header(self, keyword: str, value: str) -> None:
-            # werkzeug closes after each answer; ours leave nothing unread on the line
-            if keyword.lower() != "connection":
-                super().send_header(keyword, value)
-
-        def connection_dropped(self, error: BaseException, environ: object = None) -> None:
-            self.close_connection = True
+        def run_wsgi(self) -> None:
+            # werkzeug's own reads whatever follows, and so swallows the next request on the line
+            reply = Response.from_app(self.server.app, self.make_environ(), buffered=False)
+            parts = reply.iter_encoded()
+            try:
+                first = next(parts, b"")
+                self.send_response(reply.status_code)
+                for name, value in reply.headers:
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(first)
+                self.wfile.writelines(parts)
+            except ConnectionError:
+                self.close_connection = True
+            finally:
+                reply.close()
 
         def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ANN401
             """Stay silent: faults are on purpose."""
@@ -663,7 +671,9 @@ def _paging(token: str | None, variants: Variants) -> dict[str, Any]:
     cursors = {"after": token} if token else ends[variants.end]
     if cursors is None:
         return {}
-    return {"paging": {"cursors": cursors}} if variants.cursors == "paging" else {"cursors": cursors}
+    return (
+        {"paging": {"cursors": cursors}} if variants.cursors == "paging" else {"cursors": cursors}
+    )
 
 
 def _one(store: _Store, kind: str, number: str) -> "flask.Response":
@@ -702,8 +712,12 @@ def _tenants(store: _Store, tenant: str | None = None) -> "flask.Response":
     seen = [one for one in store.emulator.tenants if one["locator"].startswith(locator)]
     shown = [{key: value for key, value in one.items() if key != "locator"} for one in seen]
     if tenant is None:
-        parent = flask.request.args.get("parent_id")
-        return _json({"items": [one for one in shown if one["parent_id"] == parent]})
+        parent, limit = (flask.request.args.get(key) for key in ("parent_id", "limit"))
+        start, size = int(flask.request.args.get("after", 0)), int(limit or 100)
+        below = [one for one in shown if one["parent_id"] == parent]
+        after = {"after": str(start + size)} if start + size < len(below) else {}
+        reply = {"items": below[start : start + size], "paging": {"cursors": after}}
+        return _json(reply)
     found = [one for one in shown if one["id"] == tenant]
     return _json(found[0]) if found else _wrapped(404, "NotFound")
 
