@@ -329,7 +329,8 @@ def _as_tuple(name: str, value: Any, of: type) -> tuple[Any, ...]:  # noqa: ANN4
     ):
         kind = "a whole number" if of is int else "text"
         raise ValueError(f"{name}={value!r}; give {kind} or a list of them")
-    return tuple(values)
+    # plain values only: numpy's text would show as np.str_('…') in the Python that `repr` gives
+    return tuple(of(one) for one in values)
 
 
 def _literal(value: object) -> str:
