@@ -1,35 +1,177 @@
 """The front door: activities from the service, a file or a list -> a frame."""
 
-import gzip
-from collections.abc import Iterable, Mapping
+import codecs
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
+import msgspec
+import pyarrow as pa
 
-from activitykit.errors import ConfigError
+from activitykit.errors import ArchiveError, ConfigError, FlattenError, IncompleteError
 from activitykit.filters import Filter
 from activitykit.flatten import flatten, flatten_pages
+from activitykit.schema import ATTRS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from activitykit.client import Client
+
+_COMPRESSION: Final = {".gz": "gzip", ".zst": "zstd"}
+_BLOCK: Final = 8_000_000
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_read_one = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def load(
-    source: Any,
+    source: "Client | str | PathLike[str] | Iterable[Mapping[str, Any]]",
     where: Filter | None = None,
     *,
     workers: int = 4,
     partial: bool = False,
     progress: bool = True,
-) -> pd.DataFrame:
-    """Load activities from a client, a file or an iterable of dicts."""
+) -> "pd.DataFrame":
+    """Load activities into a frame, wherever they are.
+
+    Parameters
+    ----------
+    source
+        A client; a file with the endings .json, .ndjson, .jsonl, each also with .gz or .zst, or
+        .parquet for a snapshot; or activities as dicts. A JSON file may hold pages, lists,
+        activities, or one of those per line.
+    where
+        Which activities; all by default. The same filter gives the same rows from every source.
+    workers
+        How many requests to the service may be under way at a time.
+    partial
+        Return what has been fetched when the service breaks off, with a warning and
+        ``complete: False`` in the notes, instead of raising.
+    progress
+        Show a bar when it takes longer than a second.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `flatten` describes it.
+
+    Raises
+    ------
+    IncompleteError
+        When the walk over the pages broke off; its ``partial`` is the frame so far.
+    FlattenError
+        When a file is empty, damaged, no JSON, or holds something that is no activity.
+    ConfigError, SnapshotError, ArchiveError
+        When there is no such file, or it cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        When ``partial`` is set and the load is incomplete.
+
+    Examples
+    --------
+    >>> load([{"id": 7, "type": "Download"}, {"id": 8}], Filter(type="Download"))["id"].tolist()
+    [7]
+    """
     if isinstance(source, str | PathLike):
-        path = Path(source)
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such file")
-        data = path.read_bytes()
-        frame = flatten_pages([gzip.decompress(data) if path.suffix == ".gz" else data])
-    elif hasattr(source, "pages"):
-        frame = flatten_pages(source.pages(where, workers=workers, progress=progress))
-    else:
-        frame = flatten(source)
-    return where.select(frame) if where else frame
+        return _load_path(Path(source), where, progress=progress)
+    if hasattr(source, "pages"):
+        return _load_service(source, where, workers=workers, partial=partial, progress=progress)
+    items = [source] if isinstance(source, Mapping) else source
+    return _finish(flatten(items), "items", where)
+
+
+def _finish(frame: "pd.DataFrame", source: str, where: Filter | None) -> "pd.DataFrame":
+    frame.attrs[ATTRS] |= {"source": source, "filter": None if where is None else repr(where)}
+    if where is None:
+        return frame
+    mask = where.mask(frame)
+    return frame if mask.all() else frame[mask].reset_index(drop=True)
+
+
+def _load_service(
+    client: "Client", where: Filter | None, *, workers: int, partial: bool, progress: bool
+) -> "pd.DataFrame":
+    broken: list[IncompleteError] = []
+
+    def pages() -> Iterator[bytes]:
+        try:
+            yield from client.pages(where, workers=workers, progress=progress)
+        except IncompleteError as error:
+            broken.append(error)
+
+    frame = _finish(flatten_pages(pages()), client.base_url, where)
+    if not broken:
+        return frame
+    [error] = broken
+    frame.attrs[ATTRS]["complete"] = False
+    if not partial:
+        error.partial = frame
+        raise error
+    import warnings
+
+    warnings.warn(f"this load is incomplete: {error}", stacklevel=3)
+    return frame
+
+
+def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataFrame":
+    if path.is_dir():
+        raise ArchiveError(f"{path} is a folder, but no archive; give a file, or sync an archive")
+    if not path.exists():
+        raise ConfigError(f"there is no file {path}; check the name, or give a client")
+    if path.suffix == ".parquet":
+        from activitykit.snapshot import read_snapshot
+
+        return _finish(read_snapshot(path), path.name, where)
+    try:
+        return _finish(flatten_pages(_chunks(path, progress=progress)), path.name, where)
+    except FlattenError as error:
+        raise FlattenError(f"{path}: {error}") from error
+    except OSError as error:
+        raise FlattenError(f"{path} cannot be read: {error}. Fetch or export it again.") from error
+
+
+def _chunks(path: Path, *, progress: bool) -> Iterator[bytes]:
+    """Read a file block by block; whole where it is not one JSON document per line."""
+    from tqdm.auto import tqdm
+
+    with pa.OSFile(str(path)) as file:
+        stream = (
+            pa.CompressedInputStream(file, _COMPRESSION[path.suffix])
+            if path.suffix in _COMPRESSION
+            else file
+        )
+        bar = tqdm(
+            total=file.size(), desc=path.name, unit="B", unit_scale=True,
+            delay=1, leave=False, disable=not progress,
+        )  # fmt: skip
+        with bar:
+            block = stream.read(_BLOCK)
+            if not block.strip():
+                raise FlattenError("the file is empty")
+            if not _starts_with_a_line(block):
+                yield _utf8(block + stream.read())
+                return
+            while block:
+                bar.update(file.tell() - bar.n)
+                more = stream.read(_BLOCK)
+                cut = block.rfind(b"\n") + 1 if more else len(block)
+                if cut:
+                    yield block[:cut]
+                block = block[cut:] + more
+
+
+def _starts_with_a_line(block: bytes) -> bool:
+    line, newline, _ = block.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
+    try:
+        _read_one(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return bool(newline)
+
+
+def _utf8(text: bytes) -> bytes:
+    # Windows PowerShell writes UTF-16
+    return text.decode("utf-16").encode() if text.startswith(_UTF16) else text

@@ -1,0 +1,235 @@
+"""A frame as one Parquet file, written all or nothing, with its provenance; and back."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import pyarrow as pa
+
+from activitykit.errors import SnapshotError
+from activitykit.filters import PATHS, Filter
+from activitykit.schema import ATTRS, CORE, SCHEMA_VERSION, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KEY: Final = b"activitykit"
+_ROWS_PER_GROUP: Final = 100_000
+
+
+def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
+    """Write a frame to one Parquet file that holds everything, its notes and types included.
+
+    The file appears complete or not at all: a crash leaves the old one. Equal frames give equal
+    files with the same versions of the libraries. The index is not kept.
+
+    Parameters
+    ----------
+    df
+        Activities.
+    path
+        Where to write; an existing file is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        Where the file is.
+
+    Raises
+    ------
+    SnapshotError
+        When the folder is missing or cannot be written, or a column cannot be stored.
+
+    Examples
+    --------
+    >>> import activitykit as ak, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = ak.write_snapshot(ak.flatten([{"id": 7}]), pathlib.Path(folder) / "a.parquet")
+    ...     ak.read_snapshot(path)["id"].tolist()
+    [7]
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            _write(df, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except (OSError, pa.ArrowException, TypeError, ValueError) as error:
+        raise SnapshotError(f"the snapshot {path} cannot be written: {error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_snapshot(
+    path: str | PathLike[str],
+    *,
+    columns: Iterable[str] | None = None,
+    where: Filter | None = None,
+) -> "pd.DataFrame":
+    """Read a snapshot: the same frame that was written.
+
+    Parameters
+    ----------
+    path
+        A file of `write_snapshot`.
+    columns
+        Which columns, in this order; all by default.
+    where
+        Which rows; all by default. Parts of the file that cannot hold any are not read.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the types and the notes (``df.attrs``) of the frame that was written.
+
+    Raises
+    ------
+    SnapshotError
+        When the file is missing, damaged, no snapshot, or written by a newer activitykit.
+    SchemaError
+        When a wanted column is not in the file.
+    """
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            meta = pq.read_metadata(file)
+            about = _provenance(path, meta.metadata or {})
+            names = _needed(meta.schema.to_arrow_schema().names, columns, where)
+            if names is None and _hash_of(file) != about["content_hash"]:
+                raise SnapshotError(f"the snapshot {path} is damaged; write or fetch it again")
+            file.seek(0)
+            table = pq.read_table(
+                file, columns=names, filters=_bounds(where), page_checksum_verification=True
+            )
+    except FileNotFoundError as error:
+        raise SnapshotError(f"there is no snapshot {path}") from error
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, SnapshotError):
+            raise
+        raise SnapshotError(f"the snapshot {path} cannot be read: {error}") from error
+    df: pd.DataFrame = table.to_pandas()
+    if where is not None:
+        df = where.select(df).reset_index(drop=True)
+    return df if columns is None else df[list(columns)]
+
+
+class _Hashed:
+    """A file to write to that keeps a hash of what went through."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.hash = hashlib.blake2b(digest_size=16)
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def _write(df: "pd.DataFrame", file: BinaryIO) -> None:
+    import pyarrow.parquet as pq
+
+    # the order of notes must not change the bytes
+    notes = json.loads(json.dumps(df.attrs, sort_keys=True))
+    df = df.copy(deep=False)
+    df.attrs = notes
+    # one chunk per column, since the cuts between chunks would show in the file
+    table = pa.Table.from_pandas(df, preserve_index=False).combine_chunks()
+    sink = _Hashed(file)
+    with pq.ParquetWriter(
+        sink, table.schema, compression="zstd", write_page_checksum=True, version="2.6"
+    ) as writer:
+        writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
+        about = {
+            "package_version": version("activitykit"),
+            "schema_version": SCHEMA_VERSION,
+            "rows": len(df),
+            "columns": len(df.columns),
+            "content_hash": sink.hash.hexdigest(),
+            **{key: notes.get(ATTRS, {}).get(key) for key in ("source", "filter", "complete")},
+        }
+        writer.add_key_value_metadata({_KEY: json.dumps(about, sort_keys=True)})
+
+
+def _hash_of(file: BinaryIO) -> str:
+    """Hash what stands before the footer, as the writer did."""
+    size = file.seek(-8, os.SEEK_END)
+    footer = int.from_bytes(file.read(4), "little")
+    file.seek(0)
+    return hashlib.blake2b(file.read(size - footer), digest_size=16).hexdigest()
+
+
+def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    if _KEY not in metadata:
+        raise SnapshotError(
+            f"{path} is a Parquet file, but no snapshot of activitykit; read it with"
+            " pandas.read_parquet"
+        )
+    about: dict[str, Any] = json.loads(metadata[_KEY])
+    if about["schema_version"] > SCHEMA_VERSION:
+        raise SnapshotError(
+            f"{path} was written by activitykit {about['package_version']} with version"
+            f" {about['schema_version']} of the columns, newer than version {SCHEMA_VERSION} of"
+            " this installation; upgrade with: pip install --upgrade activitykit"
+        )
+    return about
+
+
+def _needed(
+    available: list[str], columns: Iterable[str] | None, where: Filter | None
+) -> list[str] | None:
+    """Name the columns to read: the wanted ones, and those that the filter looks at."""
+    if columns is None:
+        return None if where is None else available
+    wanted = list(columns)
+    require(available, wanted, "this selection of columns")
+    looked_at = PATHS | {column.name for column in CORE} if where is not None else frozenset()
+    return [name for name in available if name in wanted or name in looked_at]
+
+
+def _bounds(where: Filter | None) -> list[tuple[str, str, Any]] | None:
+    if where is None:
+        return None
+    bounds = [(where.on, ">=", where.since), (where.on, "<", where.until)]
+    return [bound for bound in bounds if bound[2] is not None] or None
+
+
+def _umask() -> int:
+    # the only way to ask is to set it
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a crash, where the system offers that."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
