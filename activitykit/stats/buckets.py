@@ -16,8 +16,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from activitykit.stats import frames
-from activitykit.stats.frames import Rows
+from activitykit.stats import engines, frames
+from activitykit.stats.engines import Rows
 
 _FREQ = re.compile(r"(\d*)\s*([mhdw])", re.ASCII | re.IGNORECASE)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from activitykit.filters import Moment
-from activitykit.stats import frames
+from activitykit.stats import engines, frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS, timings, unusable
-from activitykit.stats.frames import Rows, Time
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import Time
 
 COLUMNS: Final = ("bucket", "mean", "max", "n_open", "observed_s")
 
@@ -58,18 +59,18 @@ def concurrency(
     An interval is closed at its begin and open at its end, so a run that starts as another ends
     does not overlap it. Roots and children both count: filter to look at one level.
     """
-    rows = frames.scan(df, [*NEEDS, *([] if as_of else ["updatedAt"])], "concurrency")
+    rows = engines.scan(df, [*NEEDS, *([] if as_of else ["updatedAt"])], "concurrency")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(**timings(rows, moment), _entry=nw.lit(0.0))
     rows, counts = frames.left_out(rows, unusable())
-    begin = frames.microseconds(rows, nw.col("startedAt"))
-    length = (nw.col("duration_s") * 1e6).round().cast(nw.Int64)
+    begin, end = (engines.microseconds(rows, c) for c in ("startedAt", "completedAt"))
+    now = engines.microseconds(rows, moment) if isinstance(moment, pd.Timestamp) else begin
     spans = rows.select(
         begin=begin.cast(nw.Int64),
-        end=(begin + length).cast(nw.Int64),
+        end=nw.when(nw.col("finished")).then(end).otherwise(now).cast(nw.Int64),
         open=frames.flag(nw.col("running")),
     )
-    ends = frames.collect(spans.select(first=nw.col("begin").min(), last=nw.col("end").max()))
+    ends = engines.collect(spans.select(first=nw.col("begin").min(), last=nw.col("end").max()))
     if not len(ends) or ends["first"].isna().all():
         buckets(freq, tz, pd.Timestamp(0, tz="UTC"), pd.Timestamp(0, tz="UTC"))
         return frames.tidy(
@@ -107,7 +108,7 @@ def _per_bucket(spans: Rows, calendar: Buckets) -> pd.DataFrame:
         moment=(nw.col("t") - calendar.anchor(nw.col("key")) * 1_000_000) * nw.col("change"),
     )
     summed = nw.col("change", "moment", "at_edge", "opened").sum()
-    return frames.collect(changes.group_by("key").agg(summed, nw.col("peak").max())).set_index(
+    return engines.collect(changes.group_by("key").agg(summed, nw.col("peak").max())).set_index(
         "key"
     )
 

@@ -16,8 +16,9 @@ import pandas as pd
 
 from activitykit.filters import Moment, to_timestamp
 from activitykit.schema import note
-from activitykit.stats import frames
-from activitykit.stats.frames import By, Rows, Time
+from activitykit.stats import engines, frames
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import By, Time
 
 NEEDS = (*frames.STATE_NEEDS, *frames.LEGACY_NEEDS)
 # log S is a sum of up to millions of terms: its rounding stays far below this
@@ -53,7 +54,7 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
     keep their zero; `duration_stats` leaves both out. A mean over ``duration_s`` is too small
     whenever something is still running.
     """
-    rows, twins = frames.beside(df, NEEDS, "durations")
+    rows, twins = engines.beside(df, NEEDS, "durations")
     moment = frames.resolve(rows.lazy(), as_of)
     result = rows.with_columns(**timings(rows.lazy(), moment)).drop(twins).to_native()
     if isinstance(result, pd.DataFrame):
@@ -65,16 +66,15 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
 
 def timings(rows: Rows, as_of: Time) -> dict[str, nw.Expr]:
     """Give the expressions of the columns that `durations` adds."""
-    started, done = nw.col("startedAt"), nw.col("completedAt")
     age = nw.lit(None, dtype=nw.Float64)
-    if not pd.isna(as_of):
-        now = frames.moment(rows, as_of)
-        going = frames.running() & (started <= now).fill_null(False)
-        age = nw.when(going).then(frames.seconds(rows, started, now))
-    length = nw.when(frames.finished()).then(frames.seconds(rows, started, done)).otherwise(age)
+    if isinstance(as_of, pd.Timestamp):
+        begun = (nw.col("startedAt") <= engines.moment(rows, as_of)).fill_null(False)
+        elapsed = engines.seconds(rows, "startedAt", as_of)
+        age = nw.when(frames.running() & begun).then(elapsed)
+    took = engines.seconds(rows, "startedAt", "completedAt")
     return {
-        "queue_s": frames.seconds(rows, nw.col("createdAt"), started),
-        "duration_s": length,
+        "queue_s": engines.seconds(rows, "createdAt", "startedAt"),
+        "duration_s": nw.when(frames.finished()).then(took).otherwise(age),
         "finished": frames.finished(),
         "running": frames.running(),
         "legacy": frames.legacy(),
@@ -137,7 +137,7 @@ def duration_stats(
         raise ValueError(f"quantiles={quantiles!r}; give numbers between 0 and 1, such as 0.95")
     by = frames.names(by)
     needed = [*NEEDS, *([] if as_of else ["updatedAt"])]
-    rows = frames.scan(df, needed, "duration_stats", by)
+    rows = engines.scan(df, needed, "duration_stats", by)
     moment, since = frames.resolve(rows, as_of), _selected_since(df, selected_since)
     return duration_table(rows, by, moment, quantiles=quantiles, since=since)
 
@@ -201,7 +201,7 @@ def _selected_since(df: Any, given: Moment | None) -> pd.Timestamp | None:  # no
 def _entry(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:
     if since is None:
         return nw.lit(0.0)
-    age = frames.seconds(rows, nw.col("startedAt"), frames.moment(rows, since))
+    age = engines.seconds(rows, "startedAt", since)
     return nw.when((age > 0).fill_null(False)).then(age).otherwise(nw.lit(0.0))
 
 
@@ -237,14 +237,14 @@ def _counts(rows: Rows, keys: Sequence[str], reasons: Mapping[str, nw.Expr]) -> 
     counted = marked.group_by(*keys).agg(
         nw.len().alias("n"), *[nw.col(name).sum() for name in flags], nw.col("max_s").max()
     )
-    return frames.collect(counted)
+    return engines.collect(counted)
 
 
 def _queue(rows: Rows, keys: Sequence[str], as_of: Time) -> Rows:
     """Give the waiting times; rows still waiting are censored at `as_of`."""
     waited = nw.col("queue_s")
-    if not pd.isna(as_of):
-        so_far = frames.seconds(rows, nw.col("createdAt"), frames.moment(rows, as_of))
+    if isinstance(as_of, pd.Timestamp):
+        so_far = engines.seconds(rows, "createdAt", as_of)
         waiting = nw.col("startedAt").is_null() & ~frames.completed()
         waited = nw.when(waiting).then(so_far).otherwise(waited)
     rows = rows.filter(~nw.col("legacy")).select(
@@ -263,7 +263,7 @@ def survival_quantiles(
         for name, q in asked.items()
     }
     lowest = curve.select(*keys, **reached).group_by(*keys).agg(*[nw.col(n).min() for n in asked])
-    return frames.collect(lowest)
+    return engines.collect(lowest)
 
 
 def log_survival(rows: Rows, keys: Sequence[str], *, delayed: bool = False) -> Rows:

@@ -13,9 +13,10 @@ from typing import Any, Final
 import narwhals as nw
 import pandas as pd
 
-from activitykit.stats import frames
+from activitykit.stats import engines, frames
 from activitykit.stats.policy import DEFAULT_POLICY, FAILED, OUTCOMES, OutcomePolicy
-from activitykit.stats.frames import By, Rows, Time
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import By, Time
 
 NEEDS: Final = (
     "state", "result.code", "result.error.code", "startedAt", "resource.id", "parentActivityId",
@@ -79,7 +80,7 @@ def failure_stats(
         raise ValueError(f"confidence={confidence!r}; give a number between 0 and 1, such as 0.95")
     by = frames.names(by)
     clusters = [cluster] if cluster else []
-    rows = frames.scan(df, [*NEEDS, *clusters], "failure_stats", by)
+    rows = engines.scan(df, [*NEEDS, *clusters], "failure_stats", by)
     return failure_table(
         rows, by, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
@@ -95,10 +96,10 @@ def failure_table(
     roots: bool,
 ) -> pd.DataFrame:
     """Make the table of `failure_stats` from opened rows."""
-    unit = frames.plain(cluster or "resource.id")
+    unit = engines.plain(cluster or "resource.id")
     rows = rows.with_columns(_unit=frames.folded(unit), _resource=frames.folded("resource_id"))
-    rows, keys = frames.keyed(frames.categories(rows, ["_unit", "_resource"]), by)
-    table = frames.collect(_per_group(_per_unit(rows, keys, policy, roots=roots), keys))
+    rows, keys = frames.keyed(engines.categories(rows, ["_unit", "_resource"]), by)
+    table = engines.collect(_per_group(_per_unit(rows, keys, policy, roots=roots), keys))
     if unit != "resource_id":
         resources = _resources(rows.filter(frames.root()) if roots else rows, keys)
         table = table.drop(columns="n_resources").merge(resources, on=keys, how="left")
@@ -150,7 +151,7 @@ def _per_group(units: Rows, keys: Sequence[str]) -> Rows:
 def _resources(rows: Rows, keys: Sequence[str]) -> pd.DataFrame:
     pairs = rows.group_by(*keys, "_resource").agg(nw.len().alias("n"))
     named = pairs.with_columns(n_resources=frames.flag(~nw.col("_resource").is_null()))
-    return frames.collect(named.group_by(*keys).agg(nw.col("n_resources").sum()))
+    return engines.collect(named.group_by(*keys).agg(nw.col("n_resources").sum()))
 
 
 def _rate(row: dict[Any, Any], confidence: float, *, clustered: bool) -> tuple[Any, ...]:
@@ -282,7 +283,7 @@ def failure_reasons(
     such as InternalError may cover many causes.
     """
     by = frames.names(by)
-    rows = frames.scan(df, REASON_NEEDS, "failure_reasons", by)
+    rows = engines.scan(df, REASON_NEEDS, "failure_reasons", by)
     failed = frames.finished() & policy.test(FAILED)
     reasons = {"children": ~frames.root()} if roots else {}
     rows, counts = frames.left_out(rows, {**reasons, "not_failed": ~failed})
@@ -309,7 +310,7 @@ def failure_reasons(
         nw.col("seen").max().alias("last_seen"),
         nw.col("id").max().alias("example_id"),
     )
-    table = frames.collect(found)
+    table = engines.collect(found)
     # n_unique counts a missing value as one more
     table["n_resources"] -= table["no_resource"]
     table["n_tenants"] -= table["no_tenant"]

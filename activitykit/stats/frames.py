@@ -1,11 +1,9 @@
 """What all statistics share: which rows count and why not, groups, times, and the tidy result.
 
-Everything here is written with narwhals and stays lazy on DuckDB and Spark; only grouped results
-are collected.
+Conditions are narwhals expressions over the plain names of `engines`.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import narwhals as nw
@@ -14,72 +12,19 @@ from pandas.api.typing import NaTType
 
 from activitykit.filters import Moment, format_time, to_timestamp
 from activitykit.schema import ATTRS, require
+from activitykit.stats.engines import Rows, categories, collect, keys_of, plain
 
-Rows = nw.LazyFrame[Any]
 By = str | Sequence[str] | None
 
 LEGACY_NEEDS: Final = ("context.isLegacy", "createdAt", "startedAt", "completedAt", "executor.id")
 STATE_NEEDS: Final = ("state", "result.code", "startedAt")
 Time = pd.Timestamp | NaTType
 ALL: Final = "_all"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def names(by: By) -> list[str]:
     """Give the columns of ``by`` as a list without repeats."""
     return list(dict.fromkeys([by] if isinstance(by, str) else by or ()))
-
-
-def scan(df: Any, needed: Sequence[str], what: str, by: Sequence[str] = ()) -> Rows:  # noqa: ANN401 - any engine's frame
-    """Open a frame of any engine lazily, with the needed columns only.
-
-    Dots in names become underscores (`plain`), and the columns of `by` become ``_by0``, ``_by1``,
-    because narwhals takes a dot for a field of a struct on Spark and for a table on DuckDB.
-
-    Raises
-    ------
-    SchemaError
-        When a column is missing.
-    """
-    rows = nw.from_native(df).lazy()
-    require(rows.collect_schema().names(), [*dict.fromkeys((*by, *needed))], what)
-    wanted = {plain(name): name for name in needed} | dict(zip(keys_of(by), by, strict=True))
-    if not on_spark(rows):
-        return rows.select(**{new: nw.col(name) for new, name in wanted.items()})
-    from pyspark.sql import functions as sql
-
-    quoted = {new: "`" + name.replace("`", "``") + "`" for new, name in wanted.items()}
-    picked = df.select(*[sql.col(name).alias(new) for new, name in quoted.items()])
-    return nw.from_native(picked).lazy()
-
-
-def beside(df: Any, needed: Sequence[str], what: str) -> tuple[Any, list[str]]:  # noqa: ANN401 - any engine's frame
-    """Open a whole frame with `plain` twins of its dotted columns; give the twins' names as well."""
-    rows = nw.from_native(df)
-    require(rows.collect_schema().names(), needed, what)
-    twins = {plain(name): name for name in needed if plain(name) != name}
-    if not on_spark(rows.lazy()):
-        return rows.with_columns(**{new: nw.col(name) for new, name in twins.items()}), list(twins)
-    from pyspark.sql import functions as sql
-
-    return nw.from_native(
-        df.withColumns({new: sql.col(f"`{name}`") for new, name in twins.items()})
-    ), list(twins)
-
-
-def plain(name: str) -> str:
-    """Give the name that a column has inside the statistics."""
-    return name.replace(".", "_")
-
-
-def keys_of(by: Sequence[str]) -> list[str]:
-    """Give the names that the columns of `by` have inside the statistics."""
-    return [f"_by{number}" for number, _ in enumerate(by)]
-
-
-def on_spark(rows: Rows) -> bool:
-    """Tell whether the rows are a Spark frame."""
-    return rows.implementation.is_pyspark() or rows.implementation.is_pyspark_connect()
 
 
 def keyed(rows: Rows, by: Sequence[str]) -> tuple[Rows, list[str]]:
@@ -89,15 +34,6 @@ def keyed(rows: Rows, by: Sequence[str]) -> tuple[Rows, list[str]]:
     keys = keys_of(by)
     lower = [folded(key) for key, name in zip(keys, by, strict=True) if name == "resource.id"]
     return categories(rows.with_columns(*lower) if lower else rows, keys), keys
-
-
-def categories(rows: Rows, columns: Sequence[str]) -> Rows:
-    """Encode text columns once where that makes later grouping faster (pandas: about twice)."""
-    if not rows.implementation.is_pandas():
-        return rows
-    schema = rows.collect_schema()
-    text = [name for name in columns if schema[name] in (nw.String, nw.Object)]
-    return rows.with_columns(nw.col(*text).cast(nw.Categorical)) if text else rows
 
 
 def folded(column: str) -> nw.Expr:
@@ -145,33 +81,6 @@ def root() -> nw.Expr:
     return nw.col("parentActivityId").is_null() | (nw.col("parentActivityId") == 0).fill_null(False)
 
 
-def moment(rows: Rows, as_of: pd.Timestamp) -> nw.Expr:
-    """Give ``as_of`` as a literal; rounded up to microseconds where the engine has no finer ones."""
-    if rows.implementation.is_pandas():
-        return nw.lit(as_of)
-    return nw.lit(as_of.ceil("us").to_pydatetime())
-
-
-def seconds(rows: Rows, start: nw.Expr, end: nw.Expr) -> nw.Expr:
-    """Give the seconds between two times, exact to the engine's resolution."""
-    if on_spark(rows):
-        return (microseconds(rows, end) - microseconds(rows, start)) / 1e6
-    if rows.implementation.is_duckdb():
-        return (end - start).dt.total_microseconds() / 1e6
-    if rows.implementation.is_pandas():
-        # total_nanoseconds goes through floating-point seconds there and loses the last one
-        return (end - start) / timedelta(seconds=1)
-    return (end - start).dt.total_nanoseconds() / 1e9
-
-
-def microseconds(rows: Rows, time: nw.Expr) -> nw.Expr:
-    """Give the whole microseconds since 1970."""
-    if on_spark(rows):
-        # narwhals cannot subtract timestamps there; the cast gives whole seconds
-        return time.cast(nw.Int64) * 1_000_000 + time.dt.microsecond()
-    return (time - nw.lit(_EPOCH)).dt.total_microseconds().cast(nw.Int64)
-
-
 def resolve(rows: Rows, as_of: Moment | None) -> Time:
     """Give the moment that the data describes: as asked, else the latest ``updatedAt``, else NaT."""
     if as_of is not None:
@@ -197,21 +106,6 @@ def left_out(rows: Rows, reasons: Mapping[str, nw.Expr]) -> tuple[Rows, dict[str
     return marked.filter(nw.col("_why") == 0).drop("_why"), {
         reason: int(counts[number]) for number, reason in enumerate(reasons, 1) if number in counts
     }
-
-
-def collect(rows: Rows) -> pd.DataFrame:
-    """Bring a small result to pandas: times in UTC, text as ``str``, nothing categorical."""
-    found = rows.collect()
-    # DuckDB sums integers into decimals
-    decimals = [name for name, dtype in found.schema.items() if dtype == nw.Decimal]
-    whole_sums = found.with_columns(*[nw.col(name).cast(nw.Int64) for name in decimals])
-    frame = whole_sums.to_pandas().reset_index(drop=True)
-    for name, dtype in frame.dtypes.items():
-        if isinstance(dtype, pd.DatetimeTZDtype):
-            frame[name] = frame[name].dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
-        elif isinstance(dtype, pd.CategoricalDtype):
-            frame[name] = frame[name].astype(dtype.categories.dtype)
-    return frame
 
 
 def tidy(

@@ -8,13 +8,14 @@ import narwhals as nw
 import pandas as pd
 
 from activitykit.filters import Moment
-from activitykit.stats import frames
-from activitykit.stats.frames import Rows, Time
+from activitykit.stats import engines, frames
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import Time
 from activitykit.stats.policy import DEFAULT_POLICY, FAILED, SUCCESS, OutcomePolicy
 
 SERIES: Final = ("tenant.uuid", "resource.id", "policy.id", "type")
 NAMES: Final = ("tenant.id", "tenant.name", "resource.name", "policy.name")
-_NAMED: Final = tuple(map(frames.plain, NAMES))
+_NAMED: Final = tuple(map(engines.plain, NAMES))
 NEEDS: Final = (
     "id", "state", "result.code", "result.error.code", "startedAt", "completedAt", "updatedAt",
     "parentActivityId", *SERIES, *NAMES,
@@ -60,7 +61,7 @@ def streaks(
     the first row of the frame. Two in a row happen by chance (in 153 of 2,000 healthy series);
     alarm from three.
     """
-    rows = frames.scan(df, NEEDS, "streaks")
+    rows = engines.scan(df, NEEDS, "streaks")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(_at=nw.coalesce("completedAt", "updatedAt"))
     rows, counts = frames.left_out(
@@ -73,7 +74,7 @@ def streaks(
         },
     )
     rows, keys = _series(rows, SERIES)
-    table = frames.collect(_runs_since(rows, keys, policy))
+    table = engines.collect(_runs_since(rows, keys, policy))
     columns = [
         "streak", "last_outcome", "last_run_at", "last_success_at", *NAMES, "last_id", "n",
     ]  # fmt: skip
@@ -81,14 +82,16 @@ def streaks(
 
 
 def _later(rows: Rows, as_of: Time) -> dict[str, nw.Expr]:
-    return {} if pd.isna(as_of) else {"after_as_of": nw.col("_at") > frames.moment(rows, as_of)}
+    if not isinstance(as_of, pd.Timestamp):
+        return {}
+    return {"after_as_of": nw.col("_at") > engines.moment(rows, as_of)}
 
 
 def _series(rows: Rows, keys: Sequence[str]) -> tuple[Rows, list[str]]:
     tenant = nw.coalesce("tenant_uuid", "tenant_id").alias("tenant_uuid")
     rows = rows.with_columns(tenant, frames.folded("resource_id"))
-    plain = [frames.plain(key) for key in keys]
-    return frames.categories(rows, plain), plain
+    plain = [engines.plain(key) for key in keys]
+    return engines.categories(rows, plain), plain
 
 
 def _runs_since(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> Rows:
@@ -154,7 +157,7 @@ def last_good(
     (``ak.Filter(policy_type="backup")``), or the success of applying a plan hides that its
     backups fail. A resource without any activity does not appear.
     """
-    rows = frames.scan(df, [name for name in NEEDS if name != "type"], "last_good")
+    rows = engines.scan(df, [name for name in NEEDS if name != "type"], "last_good")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(_at=nw.coalesce("completedAt", "startedAt", "updatedAt"))
     rows, counts = frames.left_out(rows, {"children": ~frames.root(), **_later(rows, moment)})
@@ -171,7 +174,7 @@ def last_good(
         nw.len().alias("n"), nw.col("n_failed").sum(), nw.col("_good_at").max()
     )
     named = rows.filter(nw.col("_newest") == 1).select(*keys, *_NAMED)
-    table = frames.collect(summed).merge(frames.collect(named), on=keys)
+    table = engines.collect(summed).merge(engines.collect(named), on=keys)
     table = table.rename(columns={"_good_at": "last_success_at"})
     table["never"] = table["last_success_at"].isna()
     table["age_s"] = (moment - table["last_success_at"]).dt.total_seconds()

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from activitykit.filters import Moment
-from activitykit.stats import frames
+from activitykit.stats import engines, frames
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.durations import TOLERANCE, log_survival, timings, unusable
-from activitykit.stats.frames import Rows, Time
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import Time
 
 SHOWN: Final = (
     "type", "tenant.uuid", "tenant.name", "resource.id", "resource.name", "policy.id",
@@ -77,17 +78,17 @@ def overdue(
     large ``updated_age_s`` says that the executor may be gone, whatever the survival says. The
     ages of running activities are no sample of durations: long ones are over-represented.
     """
-    rows = frames.scan(df, NEEDS, "overdue")
+    rows = engines.scan(df, NEEDS, "overdue")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(
         **timings(rows, moment), _entry=nw.lit(0.0), _resource=frames.folded("resource_id")
     )
     rows, counts = frames.left_out(rows, unusable())
-    rows = frames.categories(rows, ["type", "_resource"])
+    rows = engines.categories(rows, ["type", "_resource"])
     rows = rows.with_columns(_event=frames.flag(nw.col("finished")))
-    table = frames.collect(
+    table = engines.collect(
         rows.filter(nw.col("_event") == 0).select(
-            "id", "duration_s", "updatedAt", *map(frames.plain, SHOWN)
+            "id", "duration_s", "updatedAt", *map(engines.plain, SHOWN)
         )
     )
     table = table.rename(columns={"duration_s": "elapsed_s"})
@@ -137,7 +138,7 @@ def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFr
     asked = asked.with_columns(
         median_s=nw.col("_time").cum_min(reverse=True).over(*keys, order_by="_depth")
     )
-    table = frames.collect(
+    table = engines.collect(
         asked.filter(nw.col("_event") == 0).select(
             "id", "n_reference", "typical_s", "limit_s", "median_s", "_log_s"
         )

@@ -8,9 +8,10 @@ import pandas as pd
 
 from activitykit.filters import Moment
 from activitykit.schema import KNOWN_TYPES, RESULT_CODES, STATES, note
-from activitykit.stats import frames
+from activitykit.stats import engines, frames
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
-from activitykit.stats.frames import Rows, Time
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import Time
 from activitykit.stats.policy import DEFAULT_POLICY, UNKNOWN, OutcomePolicy
 
 NEEDS: Final = (
@@ -88,12 +89,12 @@ def quality(
     ``clock_skew`` reads the server's time out of the id, a layout that fits all ids seen but is not
     documented; ids below 2^57 are not read. A check of 0 says only that this oddity is absent.
     """
-    rows = frames.scan(df, NEEDS, "quality")
+    rows = engines.scan(df, NEEDS, "quality")
     moment = frames.resolve(rows, as_of)
     checks = _checks(rows, moment, policy)
     marked = rows.select("id", **{name: frames.flag(found) for name, found in checks.items()})
     sums = marked.select(nw.len().alias("n"), *[nw.col(name).sum() for name in checks])
-    counted = frames.collect(sums).iloc[0]
+    counted = engines.collect(sums).iloc[0]
     total = int(counted["n"])
     found = {name: int(counted[name]) for name in checks if total}
     examples = _examples(marked, [name for name, n in found.items() if n])
@@ -127,9 +128,9 @@ def _checks(rows: Rows, as_of: Time, policy: OutcomePolicy) -> dict[str, nw.Expr
         "missing_resource": frames.root() & col("resource_id").is_null(),
         "clock_skew": _skewed(rows),
     }
-    if not pd.isna(as_of):
-        now = frames.moment(rows, as_of)
-        silent = frames.seconds(rows, col("updatedAt"), now) > STUCK_S
+    if isinstance(as_of, pd.Timestamp):
+        now = engines.moment(rows, as_of)
+        silent = engines.seconds(rows, "updatedAt", as_of) > STUCK_S
         checks["after_as_of"] = frames.running() & (col("startedAt") > now).fill_null(False)
         checks["stuck"] = frames.running() & silent.fill_null(False)
     return checks
@@ -144,7 +145,7 @@ def _unknown_type() -> nw.Expr:
 def _skewed(rows: Rows) -> nw.Expr:
     """Compare ``createdAt`` with the time inside the id, both in microseconds."""
     inserted = (nw.col("id") // _ID_UNITS + _ID_ZERO).cast(nw.Float64) * _ID_UNIT_US
-    created = frames.microseconds(rows, nw.col("createdAt")).cast(nw.Float64)
+    created = engines.microseconds(rows, "createdAt").cast(nw.Float64)
     return ((created - inserted).abs() > SKEW_S * 1e6) & (nw.col("id") >= _FIRST_ID)
 
 
@@ -155,13 +156,13 @@ def _examples(marked: Rows, names: list[str]) -> dict[str, list[int]]:
         marked.filter(nw.col(name) == 1).select("id", check=nw.lit(name)).sort("id").head(EXAMPLES)
         for name in names
     ]
-    found = frames.collect(nw.concat(few))
+    found = engines.collect(nw.concat(few))
     return {str(check): ids.tolist() for check, ids in found.groupby("check")["id"]}
 
 
 def _repeated(rows: Rows, total: int) -> list[tuple[str, int, list[int]]]:
     twice = rows.group_by("id").agg(nw.len().alias("copies")).filter(nw.col("copies") > 1)
-    found = frames.collect(twice.sort("id"))
+    found = engines.collect(twice.sort("id"))
     more = int((found["copies"] - 1).sum())
     return [("repeated_ids", more, found["id"].head(EXAMPLES).tolist())] if total else []
 

@@ -6,11 +6,12 @@ import narwhals as nw
 import pandas as pd
 
 from activitykit.filters import Moment
-from activitykit.stats import failures, frames
+from activitykit.stats import engines, failures, frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.durations import duration_table
-from activitykit.stats.frames import By, Rows, Time
+from activitykit.stats.engines import Rows
+from activitykit.stats.frames import By, Time
 from activitykit.stats.policy import DEFAULT_POLICY, OutcomePolicy
 
 NEEDS: Final = tuple(dict.fromkeys((*failures.NEEDS, *DURATION_NEEDS)))
@@ -71,13 +72,13 @@ def trend(
     by = frames.names(by)
     clusters = [cluster] if cluster else []
     needed = [*NEEDS, *clusters, *([] if as_of else ["updatedAt"])]
-    rows = frames.scan(df, needed, "trend", by)
+    rows = engines.scan(df, needed, "trend", by)
     moment = frames.resolve(rows, as_of)
     rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
     calendar, span = _span(rows, freq, tz)
-    seconds = frames.microseconds(rows, nw.col("startedAt")) // 1_000_000
+    seconds = engines.microseconds(rows, "startedAt") // 1_000_000
     keys = [*by, "bucket"]
-    rows = calendar.place(rows, seconds).rename({"_bucket": frames.keys_of(keys)[-1]})
+    rows = calendar.place(rows, seconds).rename({"_bucket": engines.keys_of(keys)[-1]})
     table = failures.failure_table(
         rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
@@ -97,7 +98,7 @@ def trend(
 
 def _span(rows: Rows, freq: str, tz: str) -> tuple[Buckets, "pd.Series[int]"]:
     started = nw.col("startedAt")
-    ends = frames.collect(rows.select(first=started.min(), last=started.max()))
+    ends = engines.collect(rows.select(first=started.min(), last=started.max()))
     if not len(ends) or ends["first"].isna().all():
         now = pd.Timestamp(0, tz="UTC")
         return buckets(freq, tz, now, now), pd.Series(dtype="int64")

@@ -1,0 +1,174 @@
+"""The same numbers on pandas, Polars, DuckDB and Spark, and the same answers to bad input."""
+
+import shutil
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import activitykit as ak
+
+CASES = {
+    "duration_stats": lambda df: ak.duration_stats(df, ["tenant.name", "type"]),
+    "delayed entry": lambda df: ak.duration_stats(df, selected_since="2026-10-20"),
+    "failure_stats": lambda df: ak.failure_stats(df, "resource.id", cluster="policy.name"),
+    "failure_reasons": lambda df: ak.failure_reasons(df, "tenant.name"),
+    "streaks": ak.streaks,
+    "last_good": ak.last_good,
+    "overdue": ak.overdue,
+    "trend": lambda df: ak.trend(df, "1d", tz="Europe/Berlin", by="type"),
+    "concurrency": lambda df: ak.concurrency(df, "6h", tz="Europe/Berlin"),
+    "quality": ak.quality,
+}
+
+
+@pytest.fixture(scope="module")
+def micro(simulated):
+    """The core and derived columns at the resolution that SQL engines have."""
+    df = simulated[ak.columns()["name"].tolist()]
+    times = [name for name, dtype in df.dtypes.items() if dtype == "datetime64[ns, UTC]"]
+    return df.astype(dict.fromkeys(times, "datetime64[us, UTC]"))
+
+
+@pytest.fixture(scope="module")
+def table(micro):
+    schema = pa.Schema.from_pandas(micro, preserve_index=False)
+    plain = [
+        pa.field(f.name, pa.string()) if pa.types.is_large_string(f.type) else f for f in schema
+    ]
+    return pa.Table.from_pandas(micro, preserve_index=False).cast(pa.schema(plain))
+
+
+@pytest.fixture(scope="module")
+def spark_frame(table):
+    if not shutil.which("java"):
+        pytest.skip("Spark needs Java: install a JRE, such as Debian's default-jre-headless")
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "America/New_York",
+        # for speed: the frames are tiny
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session.createDataFrame(table).repartition(1).cache()
+    session.stop()
+
+
+def check(got, want):
+    """Compare two results; what the load noted is known to pandas frames only."""
+    if "check" in want:
+        want = want[want["check"].isin(got["check"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(got, want, rtol=1e-9, atol=1e-6)
+    assert got.attrs == want.attrs
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_polars_agrees(micro, table, case):
+    """Eager and lazy Polars frames."""
+    want = CASES[case](micro)
+    check(CASES[case](pl.from_arrow(table)), want)
+    check(CASES[case](pl.from_arrow(table).lazy()), want)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("case", CASES)
+def test_duckdb_agrees(micro, table, case, zone):
+    """Whatever the time zone of the connection."""
+    connection = duckdb.connect()
+    connection.execute(f"SET TimeZone = '{zone}'")
+    check(CASES[case](connection.from_arrow(table)), CASES[case](micro))
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("case", CASES)
+def test_spark_agrees(micro, spark_frame, case):
+    """A local session with real Java."""
+    check(CASES[case](spark_frame), CASES[case](micro))
+
+
+@pytest.mark.parametrize("convert", [pl.from_arrow, duckdb.from_arrow], ids=["polars", "duckdb"])
+def test_durations_gives_the_same_kind_of_frame_back(micro, table, convert):
+    """A Polars frame gives a Polars frame, a relation a relation, with all columns."""
+    source = convert(table)
+    found = ak.durations(source)
+    assert type(found) is type(source)
+    want = ak.durations(micro)
+    assert list(found.columns) == list(want.columns)
+    back = found.arrow() if hasattr(found, "arrow") else found.to_arrow()
+    back = back.read_all() if hasattr(back, "read_all") else back
+    length = back["duration_s"].to_pandas()
+    np.testing.assert_allclose(length, want["duration_s"], atol=1e-6, rtol=0)
+
+
+@pytest.mark.spark
+def test_durations_on_spark(micro, spark_frame):
+    """A Spark frame stays one."""
+    found = ak.durations(spark_frame).select("id", "duration_s", "legacy").toArrow().to_pandas()
+    want = ak.durations(micro)
+    np.testing.assert_allclose(found["duration_s"], want["duration_s"], atol=1e-6)
+    assert found["legacy"].tolist() == want["legacy"].tolist()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_empty_frame_gives_the_columns_and_no_rows(simulated, case):
+    """Columns and their types are those of a full frame."""
+    full, empty = CASES[case](simulated), CASES[case](simulated[:0])
+    assert len(empty) == 0
+    assert empty.columns.tolist() == full.columns.tolist()
+    integers = full.dtypes[full.dtypes == "int64"].index
+    assert (empty.dtypes[integers] == "int64").all()
+
+
+@pytest.mark.parametrize("case", [*CASES, "durations"])
+@pytest.mark.parametrize("missing", ["state", "result.code"])
+def test_a_missing_column_is_named(simulated, case, missing):
+    """SchemaError says what is missing and what is there."""
+    with pytest.raises(ak.SchemaError, match=missing) as caught:
+        (CASES | {"durations": ak.durations})[case](simulated.drop(columns=missing))
+    assert caught.value.missing == (missing,)
+    assert "type" in caught.value.available
+
+
+@pytest.mark.parametrize("by", ["nope", ["type", "nope"]])
+@pytest.mark.parametrize(
+    "statistic", [ak.duration_stats, ak.failure_stats, ak.failure_reasons, ak.trend]
+)
+def test_a_group_that_does_not_exist_is_named(simulated, statistic, by):
+    """The message names the column."""
+    with pytest.raises(ak.SchemaError, match="nope"):
+        statistic(simulated, by=by)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_one_row_and_all_running(make_frame, case, rows):
+    """Nothing finished is no error, and no count goes missing."""
+    found = CASES[case](make_frame(range(rows), [None] * rows))
+    assert "n" not in found or case == "quality" or found["n"].sum() == (rows if len(found) else 0)
+
+
+@pytest.mark.parametrize("statistic", [ak.duration_stats, ak.streaks, ak.last_good, ak.overdue,
+                                       ak.trend, ak.concurrency, ak.quality])  # fmt: skip
+def test_as_of_before_the_data(simulated, statistic):
+    """Nothing has a negative age; running rows are left out with a reason."""
+    found = statistic(simulated, as_of="2001-01-01")
+    ages = found.filter(regex="_s$").drop(columns="observed_s", errors="ignore")
+    assert not (ages < 0).any(axis=None)
+    assert found.attrs["activitykit"]["as_of"] == "2001-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_statistic_changes_its_input(simulated, case):
+    """Values, order and notes stay."""
+    before = simulated.copy()
+    CASES[case](simulated)
+    pd.testing.assert_frame_equal(simulated, before)
+    assert simulated.attrs == before.attrs
