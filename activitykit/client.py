@@ -4,10 +4,9 @@ import importlib
 import logging
 import os
 import threading
-import time
 import warnings
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from functools import partial
 from types import TracebackType
@@ -15,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote
 
 import msgspec
-import pandas as pd
 
+from activitykit.auth import Secret
 from activitykit.errors import ApiError, BadQueryError, ConfigError, IncompleteError
 from activitykit.filters import Filter
-from activitykit.schema import parse_time
-from activitykit.transport import MAX_CONNECTIONS, Params, Secret, Transport
+from activitykit.transport import MAX_CONNECTIONS, Params, Transport
 from activitykit.walk import Listing, Page, side_by_side
-from activitykit.windows import Bounds, plan_windows
+from activitykit.windows import window_queries
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -212,17 +210,38 @@ class Client:
         if first[1].after is None:
             yield from listing.walk(params, first)
             return
-        windows: list[Params] = []
-        if workers > 1 and not self._one_sided:
-            windows = self._windows(listing, where, params, first, workers, bar)
+        windows = self._windows(listing, where, params, first, workers, bar)
         if windows:
             # the rows of the first page lie in the windows too, so it is left out
             jobs = [partial(_walk, listing, query, None) for query in windows]
         else:
             jobs = [partial(_walk, listing, params, first)]
             if not bar.disable:
-                bar.reset(total=self._count(listing, params))
+                bar.reset(total=_count(listing, params))
         yield from side_by_side(jobs, workers, self._transport.abort)
+
+    def _windows(
+        self,
+        listing: Listing,
+        where: Filter,
+        params: Params,
+        first: Page,
+        workers: int,
+        bar: "tqdm[Any]",
+    ) -> list[Params]:
+        if workers == 1 or self._one_sided:
+            return []
+        try:
+            windows, rows = window_queries(listing, where, params, first[1].items or [], workers)
+        except BadQueryError:
+            # noticed once; from now on one walk after the other
+            self._one_sided = True
+            return []
+        except ApiError as error:
+            _log.debug("no parallel windows: %s", error)
+            return []
+        bar.reset(total=rows or None)
+        return windows
 
     def _listing(self, name: str, page_size: int = 1000, lod: Lod | None = None) -> Listing:
         return Listing(
@@ -246,61 +265,6 @@ class Client:
                 raise refused from None
             self._one_sided = True
             return wider, page
-
-    def _windows(
-        self,
-        listing: Listing,
-        where: Filter,
-        params: Params,
-        first: Page,
-        workers: int,
-        bar: "tqdm[Any]",
-    ) -> list[Params]:
-        """Give the queries that bring together what one would, largest first; none if unsure.
-
-        Only ``createdAt`` never changes, so windows are cut over it whatever field is filtered.
-        """
-        others = [(key, value) for key, value in params if key != "createdAt"]
-        without_time = [*others, ("createdAt", "isnull()")]
-        bounds = _bounds(where)
-        span = _likely_span(first[0], bounds)
-        if span[0] >= span[1]:
-            return []
-
-        def count(intervals: Sequence[Bounds]) -> list[int]:
-            return self._counts(listing, [[*others, *_within(b)] for b in intervals], workers)
-
-        total = untimed = 0
-        try:
-            if bounds == (None, None):
-                total, untimed = self._counts(listing, [others, without_time], workers)
-            windows = plan_windows(
-                count, bounds, span, workers=workers, page_size=listing.page_size
-            )
-        except BadQueryError:
-            self._one_sided = True
-            return []
-        except ApiError as error:
-            _log.debug("no parallel windows: %s", error)
-            return []
-        rows = round(sum(window.rows for window in windows)) + untimed
-        if total > rows or len(windows) <= 2:
-            # some rows are in no window, or there is little to gain
-            return []
-        bar.reset(total=rows)
-        queries: list[Params] = [[*others, *_within(window.bounds)] for window in windows]
-        return [*queries, without_time] if untimed else queries
-
-    def _counts(self, listing: Listing, queries: Sequence[Params], workers: int) -> list[int]:
-        def job(number: int, stop: threading.Event) -> Iterator[tuple[int, int]]:
-            rows = listing.count(queries[number], stop)
-            if rows is None:
-                raise ApiError("the service does not count")
-            yield number, rows
-
-        jobs = [partial(job, number) for number in range(len(queries))]
-        found = dict(side_by_side(jobs, workers, self._transport.abort))
-        return [found[number] for number in range(len(queries))]
 
     def activities(
         self,
@@ -375,16 +339,10 @@ class Client:
         """
         where = where or Filter()
         if _is_sent_whole(where):
-            rows = self._count(self._listing("activities"), where.params())
+            rows = _count(self._listing("activities"), where.params())
             if rows is not None:
                 return rows
         return sum(1 for _ in self.activities(where, lod="tiny"))
-
-    def _count(self, listing: Listing, params: Params) -> int | None:
-        try:
-            return listing.count(params)
-        except BadQueryError:
-            return None
 
     def tenants(self) -> list[dict[str, Any]]:
         """List the tenants whose activities the token sees, from the account API.
@@ -430,6 +388,13 @@ class Client:
         ]
         full = path if path.startswith("/api/") else f"{_API}/{path.lstrip('/')}"
         return self._transport.get(full, query, _read_any)[1]
+
+
+def _count(listing: Listing, params: Params) -> int | None:
+    try:
+        return listing.count(params)
+    except BadQueryError:
+        return None
 
 
 def _walk(
@@ -478,29 +443,6 @@ def _distinct(
             if item.get("id") not in seen and matches(item):
                 seen.add(item.get("id"))
                 yield item
-
-
-def _bounds(where: Filter) -> Bounds:
-    """Give the interval of createdAt that a filter asks for, in nanoseconds."""
-    moments = (where.since, where.until) if where.on == "createdAt" else (None, None)
-    since, until = (m.value if isinstance(m, pd.Timestamp) else None for m in moments)
-    return since, until
-
-
-def _within(bounds: Bounds) -> Params:
-    since, until = (None if ns is None else pd.Timestamp(ns, tz="UTC") for ns in bounds)
-    return Filter(since=since, until=until).params()
-
-
-def _likely_span(body: bytes, bounds: Bounds) -> tuple[int, int]:
-    """Guess from the first page, which has the oldest rows, since when there are rows."""
-    times = sorted(
-        filter(None, (parse_time(item.get("createdAt")) for item in _read_items(body).items))
-    )
-    now = time.time_ns()
-    oldest = times[len(times) // 2] if times else bounds[0] or now
-    start = max(oldest, bounds[0] or oldest)
-    return start, min(now, bounds[1] or now)
 
 
 def _from_keyring(client_id: str) -> str | None:

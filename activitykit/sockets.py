@@ -7,7 +7,6 @@ from typing import Any
 
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 
@@ -18,14 +17,14 @@ class AbortableAdapter(HTTPAdapter):
         self._opened: weakref.WeakSet[HTTPConnection] = weakref.WeakSet()
         super().__init__(pool_maxsize=pool_maxsize)
 
-    def get_connection_with_tls_context(  # noqa: D102 - hook of requests
+    def get_connection_with_tls_context(  # noqa: D102 - a hook of requests
         self,
         request: PreparedRequest,
-        verify: bool | str | None,
+        verify: bool | str | None,  # noqa: FBT001
         proxies: Any = None,  # noqa: ANN401
         cert: Any = None,  # noqa: ANN401
-    ) -> HTTPConnectionPool:
-        pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+    ) -> Any:  # noqa: ANN401
+        pool: Any = super().get_connection_with_tls_context(request, verify, proxies, cert)
         kind = pool.ConnectionCls
         if isinstance(kind, type):
 
@@ -34,13 +33,13 @@ class AbortableAdapter(HTTPAdapter):
                 self._opened.add(connection)
                 return connection
 
-            pool.ConnectionCls = remembered  # type: ignore[assignment]
+            pool.ConnectionCls = remembered
         return pool
 
     def abort(self) -> None:
         """End the wait of every thread that reads from one of the connections."""
         for connection in list(self._opened):
             if connection.sock is not None:
-                # not the method of an SSL socket, which also throws its session away under the reader
+                # an SSL socket's own method would drop its session while another thread reads
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)

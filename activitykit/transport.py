@@ -1,8 +1,8 @@
 """Requests to one service: token, patience, errors. Knows nothing of activities.
 
-Every request goes through `Transport.get`: it signs, sends, reads the body in one piece, decodes it,
-and tries again while a failure may pass. Threads share one token and one gate, so that a service
-that asks for fewer requests is heeded by all of them.
+Every request goes through `Transport.get`: it signs, sends, reads the body in one piece, decodes
+it, and tries again while a failure may pass. Threads share one token and one gate: a service that
+asks for fewer requests is heeded by all of them.
 """
 
 import ipaddress
@@ -20,7 +20,6 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import requests
 import urllib3
-from requests.auth import HTTPBasicAuth
 from tenacity import (
     RetryCallState,
     RetryError,
@@ -32,36 +31,22 @@ from tenacity import (
     wait_random,
 )
 
+from activitykit.auth import Secret, Sign, Tokens, bearer_of, is_token
 from activitykit.errors import ApiError, AuthError, BadQueryError, ConfigError, RateLimitError
 from activitykit.sockets import AbortableAdapter
 
 Params = Sequence[tuple[str, str]]
 T = TypeVar("T")
-_Sign = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 MAX_CONNECTIONS: Final = 64
 _ATTEMPTS, _FIRST_ATTEMPTS, _PATIENCE_S = 8, 3, 900.0
 _BACKOFF: Final = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 1)
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TOKEN_PATH: Final = "/api/2/idp/token"  # noqa: S105 - a path
-_JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_FALLBACK_LIFETIME_S, _MARGIN_S = 110 * 60.0, 900.0
 _LONGEST_REASON, _RENEWALS = 300, 2
 
 _log = logging.getLogger("activitykit")
 _log.addHandler(logging.NullHandler())
-
-
-class Secret:
-    """Text that no repr, log or traceback shows."""
-
-    __slots__ = ("reveal",)
-
-    def __init__(self, text: str) -> None:
-        self.reveal = lambda: text
-
-    def __repr__(self) -> str:
-        return "***"
 
 
 class Stopped(Exception):  # noqa: N818 - not a failure: the walk was told to stop
@@ -88,8 +73,9 @@ class Failure(Exception):  # noqa: N818 - turned into an ApiError before anyone 
             advice = "The service has a problem; try again later."
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
         answer = f"HTTP {self.status}: " if self.status else ""
+        said = self.reason.rstrip(".")
         return kind(
-            f"{self.method} {self.url}: {answer}{self.reason.rstrip('.')}{tried}. {advice}".rstrip(),
+            f"{self.method} {self.url}: {answer}{said}{tried}. {advice}".rstrip(),
             method=self.method,
             url=self.url,
             status=self.status,
@@ -139,12 +125,14 @@ class Transport:
         timeout: float,
     ) -> None:
         self.base_url = checked_base_url(base_url)
-        self._client_id, self._secret, self._given = client_id, client_secret, token
-        self._tenant = tenant
         self._timeout = (min(10.0, timeout), timeout)
-        self._token: Secret | None = None if tenant else token
-        self._renew_at = float("inf")
-        self._token_lock = threading.Lock()
+        self._tokens = Tokens(
+            self._post_form,
+            client_id=client_id,
+            client_secret=client_secret,
+            given=token,
+            tenant=tenant,
+        )
         self._gate_opens_at = 0.0
         self._reached = False
         self._session = requests.Session()
@@ -183,14 +171,14 @@ class Transport:
         stop = stop or threading.Event()
 
         def attempt() -> tuple[bytes, T]:
-            token = self._bearer(stop)
-            response, body = self._send("GET", path, params, sign=_bearer_of(token))
-            for _ in range(_RENEWALS if self._secret else 0):
+            token = self._tokens.get(stop)
+            response, body = self._send("GET", path, params, sign=bearer_of(token))
+            for _ in range(_RENEWALS if self._tokens.renewable else 0):
                 if response.status_code != 401:
                     break
                 # expired, or revoked, in mid-walk; a thread beside us may meet the same
-                token = self._bearer(stop, stale=token)
-                response, body = self._send("GET", path, params, sign=_bearer_of(token))
+                token = self._tokens.get(stop, stale=token)
+                response, body = self._send("GET", path, params, sign=bearer_of(token))
             self._check(response, body)
             return body, self._decoded(response, body, decode)
 
@@ -237,7 +225,7 @@ class Transport:
             self._gate_opens_at = max(self._gate_opens_at, time.monotonic() + wait_s)
 
     def _send(
-        self, method: str, path: str, params: Params, *, sign: _Sign
+        self, method: str, path: str, params: Params, *, sign: Sign
     ) -> tuple[requests.Response, bytes]:
         url = self.shown(path, params)
         started = time.perf_counter()
@@ -292,53 +280,12 @@ class Transport:
         return f"{self.base_url}{path}{'?' if query else ''}{query}"
 
     def _hidden(self, text: str) -> str:
-        """Blank out our secrets, should the service have echoed one."""
-        for secret in (self._secret, self._given, self._token):
-            if secret and (plain := secret.reveal()):
-                text = text.replace(plain, "***")
-        return text[:_LONGEST_REASON]
+        return self._tokens.hidden(text)[:_LONGEST_REASON]
 
-    # -- token ----------------------------------------------------------------------------------
-
-    def _bearer(self, stop: threading.Event, *, stale: Secret | None = None) -> Secret:
-        """Give the token; a new one when it soon runs out or is the one that was refused."""
-        with self._token_lock:
-            if self._token is None or self._token is stale or time.monotonic() >= self._renew_at:
-                self._token, lifetime_s = self._new_token(stop)
-                margin_s = min(_MARGIN_S, lifetime_s / 8)
-                self._renew_at = time.monotonic() + lifetime_s - margin_s
-            return self._token
-
-    def _new_token(self, stop: threading.Event) -> tuple[Secret, float]:
-        if self._tenant is None:
-            return self._ask_token(stop, self._by_secret(), grant_type="client_credentials")
-        scope = f"urn:acronis.com:tenant-id:{self._tenant}"
-        if self._given is None:
-            try:
-                return self._ask_token(
-                    stop, self._by_secret(), grant_type="client_credentials", scope=scope
-                )
-            except ApiError as refused:
-                if refused.status not in (400, 403):
-                    raise
-            partner, _ = self._ask_token(stop, self._by_secret(), grant_type="client_credentials")
-        else:
-            partner = self._given
-        return self._ask_token(
-            stop, _bearer_of(partner), grant_type=_JWT_BEARER, scope=scope, assertion=partner
-        )
-
-    def _by_secret(self) -> _Sign:
-        if self._secret is None:
-            raise AssertionError("a token was given, so none is asked for")
-        return HTTPBasicAuth(self._client_id or "", self._secret.reveal())
-
-    def _ask_token(
-        self, stop: threading.Event, sign: _Sign, **form: str | Secret
-    ) -> tuple[Secret, float]:
-        def attempt() -> tuple[Secret, float]:
-            response, body = self._send("POST", _TOKEN_PATH, (), sign=_with_form(sign, form))
-            if response.status_code in (200, 404, 405) and not _is_token(body):
+    def _post_form(self, sign: Sign, stop: threading.Event) -> bytes:
+        def attempt() -> bytes:
+            response, body = self._send("POST", _TOKEN_PATH, (), sign=sign)
+            if response.status_code in (200, 404, 405) and not is_token(body):
                 raise ConfigError(
                     f"{self.base_url} does not look like an Acronis data centre: POST"
                     f" {_TOKEN_PATH} answered HTTP {response.status_code}"
@@ -347,7 +294,7 @@ class Transport:
                     " https://eu2-cloud.acronis.com"
                 )
             self._check(response, body)
-            return _read_token(body)
+            return body
 
         return self._patiently(attempt, stop)
 
@@ -387,54 +334,6 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _bearer_of(token: Secret) -> _Sign:
-    # closures keep the token out of every local variable that a traceback may print
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token.reveal()}"
-        return request
-
-    return sign
-
-
-def _with_form(sign: _Sign, form: Mapping[str, str | Secret]) -> _Sign:
-    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.prepare_body(
-            {key: v.reveal() if isinstance(v, Secret) else v for key, v in form.items()}, None
-        )
-        return sign(request)
-
-    return add
-
-
-def _read_token(body: bytes) -> tuple[Secret, float]:
-    """Read the token and its lifetime in seconds; ``expires_on`` counts before ``expires_in``."""
-    reply = json.loads(body)
-    lifetimes = (
-        lambda: float(reply["expires_on"]) - time.time(),
-        lambda: float(reply["expires_in"]),
-    )
-    for lifetime in lifetimes:
-        try:
-            # a clock that is hours off makes no sense of expires_on
-            if (seconds := lifetime()) > 0:
-                return Secret(reply["access_token"]), seconds
-        except (KeyError, TypeError, ValueError):
-            continue
-    return Secret(reply["access_token"]), _FALLBACK_LIFETIME_S
-
-
-def _is_token(body: bytes) -> bool:
-    try:
-        reply = json.loads(body)
-    except ValueError:
-        return False
-    return (
-        isinstance(reply, dict)
-        and bool(reply.get("access_token"))
-        and isinstance(reply["access_token"], str)
-    )
 
 
 def _is_html(body: bytes) -> bool:

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 
@@ -132,7 +132,7 @@ class Listing:
 
 
 def side_by_side(
-    jobs: Iterable[Callable[[threading.Event], Iterator[T]]],
+    jobs: Sequence[Callable[[threading.Event], Iterator[T]]],
     workers: int,
     abort: Callable[[], None],
 ) -> Iterator[T]:
@@ -141,60 +141,80 @@ def side_by_side(
     When one fails, the others are stopped, what had arrived is yielded, and its error is raised.
     When the consumer leaves, or Ctrl-C is pressed, all are stopped at once.
     """
-    todo, stop = deque(jobs), threading.Event()
-    arrived: queue.SimpleQueue[T | BaseException | None] = queue.SimpleQueue()
-    # bounds what waits in memory when the consumer is slower than the network
-    slots = threading.Semaphore(2 * workers)
-
-    def put(thing: T) -> None:
-        while not slots.acquire(timeout=_POLL_S):
-            if stop.is_set():
-                raise Stopped
-        arrived.put(thing)
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                for thing in todo.popleft()(stop):
-                    put(thing)
-        except (IndexError, Stopped):
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
-            arrived.put(error)
-            stop.set()
-            abort()
-        finally:
-            arrived.put(None)
-
+    belt: _Belt[T] = _Belt(jobs, 2 * workers, abort)
     threads = [
-        threading.Thread(target=work, name=f"activitykit-{n}", daemon=True)
-        for n in range(min(workers, len(todo)))
+        threading.Thread(target=belt.work, name=f"activitykit-{n}", daemon=True)
+        for n in range(min(workers, len(jobs)))
     ]
-    running, failure = len(threads), None
     for thread in threads:
         thread.start()
     try:
-        while running:
-            try:
-                # a wait without end could not be interrupted on Windows
-                thing = arrived.get(timeout=_POLL_S)
-            except queue.Empty:
-                if failure:
-                    abort()
-                continue
+        yield from belt.until_done(len(threads))
+    except BaseException:
+        belt.stop.set()
+        _cut_short(threads, abort)
+        raise
+
+
+class _Belt(Generic[T]):
+    """What the workers put things on, and the consumer takes them from."""
+
+    def __init__(
+        self,
+        jobs: Iterable[Callable[[threading.Event], Iterator[T]]],
+        length: int,
+        abort: Callable[[], None],
+    ) -> None:
+        self.stop = threading.Event()
+        self._todo, self._abort = deque(jobs), abort
+        self._things: queue.SimpleQueue[T | BaseException | None] = queue.SimpleQueue()
+        # bounds what waits in memory when the consumer is slower than the network
+        self._free = threading.Semaphore(length)
+
+    def work(self) -> None:
+        """Do one job after the other, in a thread."""
+        try:
+            while not self.stop.is_set():
+                for thing in self._todo.popleft()(self.stop):
+                    self._put(thing)
+        except (IndexError, Stopped):
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+            self._things.put(error)
+            self.stop.set()
+            self._abort()
+        finally:
+            self._things.put(None)
+
+    def _put(self, thing: T) -> None:
+        while not self._free.acquire(timeout=_POLL_S):
+            if self.stop.is_set():
+                raise Stopped
+        self._things.put(thing)
+
+    def until_done(self, working: int) -> Iterator[T]:
+        """Yield things until the last worker is done; then raise the first error, if any."""
+        failure: BaseException | None = None
+        while working:
+            thing = self._take()
             if thing is None:
-                running -= 1
+                working -= 1
             elif isinstance(thing, BaseException):
                 failure = failure or thing
             else:
                 yield thing
-                slots.release()
+                self._free.release()
         if failure:
             raise failure
-    finally:
-        stop.set()
-        if running:
-            _cut_short(threads, abort)
+
+    def _take(self) -> T | BaseException | None:
+        while True:
+            try:
+                # a wait without end could not be interrupted on Windows
+                return self._things.get(timeout=_POLL_S)
+            except queue.Empty:
+                if self.stop.is_set():
+                    self._abort()
 
 
 def _cut_short(threads: Sequence[threading.Thread], abort: Callable[[], None]) -> None:

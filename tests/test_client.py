@@ -16,7 +16,6 @@ import activitykit as ak
 from activitykit import transport
 from activitykit.client import Client
 from activitykit.demo.server import Faults, Variants, serve
-from activitykit.filters import format_time
 from activitykit.transport import checked_base_url
 
 SECRET = "s3cret-that-must-not-show"
@@ -111,12 +110,12 @@ VARIANTS = {
     "null token at the end": Variants(end="null"),
     "empty token at the end": Variants(end="blank"),
     "top level and null": Variants(cursors="top", end="null"),
-    "token only when more follows": Variants(token="more"),
-    "always a token": Variants(token="always"),
+    "token only when more follows": Variants(next_page="more"),
+    "always a token": Variants(next_page="always"),
     "other parameters beside after ignored": Variants(with_after="ignore"),
     "after without limit": Variants(after_alone=True),
     "pages capped at 7": Variants(max_limit=7),
-    "pages capped, token only when more": Variants(max_limit=7, token="more"),
+    "pages capped, token only when more": Variants(max_limit=7, next_page="more"),
     "one bound a field": Variants(interval=False),
     "only the documented functions": Variants(operators=frozenset({"gt", "like"})),
     "count without items": Variants(count="missing"),
@@ -213,7 +212,7 @@ def test_a_repeated_token_is_no_end():
 
 def test_a_full_last_page_is_believed_only_when_the_count_agrees(monkeypatch):
     """Without a token a full page may be the end, or a service that forgot the rest."""
-    exact = Variants(token="more")
+    exact = Variants(next_page="more")
     with serve(ITEMS, variants=exact) as service, client_of(service) as client:
         assert len(list(client.pages(workers=1, page_size=80))) == 3
         monkeypatch.setattr("activitykit.demo.server._paging", lambda *_: {})
@@ -226,7 +225,7 @@ def test_tokens_are_renewed_before_they_run_out_and_shared(monkeypatch):
     with serve(ITEMS, faults=Faults(delay_s=0.02)) as service, client_of(service) as client:
         list(client.pages(workers=8, page_size=10))
         assert sum(url.startswith("/api/2/idp/token") for _, url, _ in service.requests) == 1
-        monkeypatch.setattr(client._transport, "_renew_at", 0.0)
+        monkeypatch.setattr(client._transport._tokens, "_renew_at", 0.0)
         list(client.pages(ak.Filter(since="2026-03-30")))
         assert sum(url.startswith("/api/2/idp/token") for _, url, _ in service.requests) == 2
 
@@ -331,7 +330,7 @@ def test_secrets_never_show(caplog, monkeypatch, service):
     client = Client.from_env()
     with pytest.raises(ak.BadQueryError) as caught:
         client.get("/activities", {"nonsense": 1})
-    token = client._transport._token.reveal()
+    token = client._transport._tokens._token.reveal()
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     ours = [f for f in frames.stack if "activitykit" in f.filename and "tests" not in f.filename]
     assert ours

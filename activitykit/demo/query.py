@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 
 Pairs = Sequence[tuple[str, str]]
-_Mask = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 STATES: Final = ("enqueued", "assigned", "started", "paused", "completed")
 RESULTS: Final = ("ok", "error", "warning", "cancelled", "abandoned", "timedout")
@@ -76,13 +75,14 @@ FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
 }  # fmt: skip
 ORDERED_BY: Final[Mapping[str, frozenset[str]]] = {
     "activities": frozenset(
-        "id uuid type startedByUser state createdAt startedAt updatedAt completedAt".split()
+        ("id", "uuid", "type", "startedByUser", "state", "createdAt", "startedAt", "updatedAt",
+         "completedAt")
     ),
     "tasks": frozenset(
-        "id uuid type priority startedByUser state enqueuedAt assignedAt startedAt updatedAt"
-        " completedAt".split()
+        ("id", "uuid", "type", "priority", "startedByUser", "state", "enqueuedAt", "assignedAt",
+         "startedAt", "updatedAt", "completedAt")
     ),
-}
+}  # fmt: skip
 _ENUMS: Final = {"state": STATES, "result": RESULTS, "priority": PRIORITIES}
 
 
@@ -137,15 +137,6 @@ class _Falling:
 
     def __lt__(self, other: "_Falling") -> bool:
         return bool(other.value < self.value)
-
-
-@dataclass(frozen=True)
-class Page:
-    """What one list request brings: row numbers, the total, and where the next page begins."""
-
-    rows: Sequence[int]
-    total: int
-    cursor: str | None
 
 
 class Table:
@@ -235,8 +226,12 @@ class Table:
         return self._columns[path]
 
     def page(
-        self, mask: Any, order: Sequence[str], limit: int, after: Any = None
-    ) -> tuple[list[int], Any]:  # noqa: ANN401
+        self,
+        mask: Any,  # noqa: ANN401
+        order: Sequence[str],
+        limit: int,
+        after: Any = None,  # noqa: ANN401
+    ) -> tuple[list[int], Any]:
         """Give the first rows after a key, in order, and the key of the last of them."""
         keys, rows = self._sorted(tuple(order))
         start = 0 if after is None else bisect.bisect_right(keys, self._key_of(order, after))

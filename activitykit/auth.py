@@ -1,0 +1,161 @@
+"""The access token: how it is asked for, narrowed to a tenant, renewed and kept from view."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import requests
+from requests.auth import HTTPBasicAuth
+
+from activitykit.errors import ApiError
+
+Sign = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+Post = Callable[[Sign, threading.Event], bytes]
+"""Sends a signed form to the token endpoint, patiently, and gives the body of the reply."""
+
+_JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_FALLBACK_LIFETIME_S, _MARGIN_S = 110 * 60.0, 900.0
+
+
+class Secret:
+    """Text that no repr, log or traceback shows."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Give the text, for use in an expression; a local variable might be printed."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class Tokens:
+    """The token of one API client, shared by all threads.
+
+    Parameters
+    ----------
+    post
+        Reaches the token endpoint.
+    client_id, client_secret
+        API client; or, instead of both, a ready-made token, ``given``.
+    tenant
+        UUID of the tenant to which the token is narrowed, or None.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        *,
+        client_id: str | None,
+        client_secret: Secret | None,
+        given: Secret | None,
+        tenant: str | None,
+    ) -> None:
+        self._post = post
+        self._client_id, self._secret, self._given = client_id, client_secret, given
+        self._tenant = tenant
+        self._token: Secret | None = None if tenant else given
+        self._renew_at = float("inf")
+        self._lock = threading.Lock()
+
+    @property
+    def renewable(self) -> bool:
+        """Whether a refused token can be replaced."""
+        return self._secret is not None
+
+    def hidden(self, text: str) -> str:
+        """Blank out our secrets, should the service have echoed one."""
+        for secret in (self._secret, self._given, self._token):
+            if secret:
+                text = text.replace(secret.reveal(), "***")
+        return text
+
+    def get(self, stop: threading.Event, *, stale: Secret | None = None) -> Secret:
+        """Give the token; a new one when it soon runs out or is the one that was refused."""
+        with self._lock:
+            if self._token is None or self._token is stale or time.monotonic() >= self._renew_at:
+                self._token, lifetime_s = self._ask(stop)
+                margin_s = min(_MARGIN_S, lifetime_s / 8)
+                self._renew_at = time.monotonic() + lifetime_s - margin_s
+            return self._token
+
+    def _ask(self, stop: threading.Event) -> tuple[Secret, float]:
+        if self._tenant is None:
+            return self._by_secret(stop)
+        scope = f"urn:acronis.com:tenant-id:{self._tenant}"
+        if self._given is None:
+            try:
+                return self._by_secret(stop, scope=scope)
+            except ApiError as refused:
+                if refused.status not in (400, 403):
+                    raise
+        partner = self._given or self._by_secret(stop)[0]
+        # some services sell the narrower token only in exchange for the wide one
+        form: dict[str, str | Secret] = {
+            "grant_type": _JWT_BEARER,
+            "scope": scope,
+            "assertion": partner,
+        }
+        return _read_token(self._post(_with_form(bearer_of(partner), form), stop))
+
+    def _by_secret(self, stop: threading.Event, **form: str) -> tuple[Secret, float]:
+        if self._secret is None:
+            raise AssertionError("a token was given, so none is asked for")
+        sign = HTTPBasicAuth(self._client_id or "", self._secret.reveal())
+        form["grant_type"] = "client_credentials"
+        return _read_token(self._post(_with_form(sign, form), stop))
+
+
+def is_token(body: bytes) -> bool:
+    """Tell whether a reply of the token endpoint holds a token."""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(reply, dict) and isinstance(reply.get("access_token"), str)
+
+
+def bearer_of(token: Secret) -> Sign:
+    """Give what signs a request with a token."""
+
+    # closures keep the token out of every local variable that a traceback may print
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token.reveal()}"
+        return request
+
+    return sign
+
+
+def _with_form(sign: Sign, form: Mapping[str, str | Secret]) -> Sign:
+    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.prepare_body(
+            {key: v.reveal() if isinstance(v, Secret) else v for key, v in form.items()}, None
+        )
+        return sign(request)
+
+    return add
+
+
+def _read_token(body: bytes) -> tuple[Secret, float]:
+    """Read the token and its lifetime in seconds; ``expires_on`` counts before ``expires_in``."""
+    reply = json.loads(body)
+    lifetimes_s = (
+        _number(reply.get("expires_on")) - time.time(),
+        _number(reply.get("expires_in")),
+        _FALLBACK_LIFETIME_S,
+    )
+    # a lifetime that is over already comes from a clock that is wrong, here or there
+    return Secret(reply["access_token"]), next(one for one in lifetimes_s if one > 0)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return 0.0
