@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from activitykit.errors import ConfigError
-from activitykit.wording import duration_text
+from activitykit.wording import duration_text, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,7 +146,42 @@ def count_scale(axis: Any) -> None:  # noqa: ANN401 - either axis
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
+def mark_legend(ax: "Axes", marks: Sequence[tuple[str, Any, str]]) -> None:
+    """Explain marks by their label, shape and colour."""
+    from matplotlib.lines import Line2D
+
+    keys = [
+        Line2D([], [], ls="none", marker=shape, color=colour, ms=7, label=label)
+        for label, shape, colour in marks
+    ]
+    legend(ax, keys)
+
+
 def legend(ax: "Axes", keys: "Sequence[Any] | None" = None) -> None:
     handles = keys if keys is not None else ax.get_legend_handles_labels()[0]
     ax.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles),
               frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.5)  # fmt: skip
+
+
+def group_labels(frame: pd.DataFrame, first: str) -> list[str]:
+    """Name each row by its group columns, which stand before the numbers."""
+    groups = list(frame.columns[: list(frame.columns).index(first)])
+    if not groups:
+        return ["all"] * len(frame)
+    return [
+        " · ".join(short(part, 34 // min(len(groups), 2)) for part in row)
+        for row in frame[groups].itertuples(index=False, name=None)
+    ]
+
+
+def cap_note(shown: int, total: int, what: str) -> str:
+    return "" if shown == total else f"\n{shown:,} of {total:,} {what} shown"
+
+
+def check_one_series(buckets: pd.DataFrame) -> None:
+    if buckets.columns[0] != "bucket":
+        groups = ", ".join(map(str, buckets.columns[: list(buckets.columns).index("bucket")]))
+        raise ValueError(
+            f"the figure shows one series, and this trend is split by {groups};"
+            " select the rows of one group and drop the column(s), or call trend() without by"
+        )

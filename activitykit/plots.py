@@ -10,6 +10,7 @@ Figures take the small tidy frame and never the activities, and compute nothing 
 `failure_reasons`       Pareto of failure signatures
 `concurrency`           how many runs were going on at once, mean and maximum
 `overdue`               running activities: time so far against what their kind still needs
+`calendar`              how each group's runs ended, bucket by bucket; from `trend` with ``by``
 `last_good`             ages of the last good runs, as a cumulative curve
 ======================  ==========================================================================
 
@@ -29,9 +30,13 @@ from activitykit._axes import (
     INK,
     axes,
     bucket_axis,
+    cap_note,
+    check_one_series,
     count_scale,
     duration_axis,
+    group_labels,
     legend,
+    mark_legend,
     name_rows,
     percent_scale,
     say,
@@ -42,6 +47,9 @@ from activitykit.wording import counted, duration_text, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+_RATE: Final = ("failure_rate", "ci_low", "ci_high")
 
 
 def duration_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = None) -> "Axes":
@@ -63,22 +71,22 @@ def duration_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = No
         still going, ends in an arrow. The right margin counts runs, and those still running.
     """
     quantiles = [name for name in stats.columns if _is_quantile(name)]
-    require(stats.columns, ["n", "n_running"], "the figure of durations")
-    if not quantiles:
-        require(stats.columns, ["p50_s"], "the figure of durations")
-    ordered = stats.sort_values(quantiles[0], ascending=False, na_position="last", kind="stable")
-    shown = ordered[ordered[quantiles[0]].notna()].head(top)
+    require(stats.columns, ["n", "n_running", *(quantiles or ["p50_s"])], "the figure of durations")
+    ordered = stats.sort_values(quantiles[0], ascending=False, na_position="first", kind="stable")
+    shown = ordered[ordered[quantiles[0]].notna() | (ordered["n_running"] > 0)].head(top)
     ax = axes(ax, rows=len(shown))
-    if shown.empty:
+    if shown[quantiles].isna().all(axis=None):
         return say(ax, "No durations: nothing in this selection has finished.")
     duration_axis(ax, shown[quantiles])
     edge = ax.get_xlim()[1]
-    for y, row in enumerate(shown.to_dict("records")):
+    records = shown.to_dict("records")
+    for y, row in enumerate(records):
         _strip(ax, y, [row[name] for name in quantiles], edge)
-    counts = [_n_text(row) for row in shown.to_dict("records")]
-    name_rows(ax, _labels(shown, "n"), counts)
-    _quantile_legend(ax, quantiles)
-    ax.set_xlabel(f"Duration, logarithmic{_cap(len(shown), len(stats), 'groups')}")
+    name_rows(ax, group_labels(shown, "n"), [_n_text(row) for row in records])
+    pairs = zip(quantiles, _SHAPES, strict=False)
+    marks = [(name.removesuffix("_s"), shape, NEUTRAL) for name, shape in pairs]
+    mark_legend(ax, [*marks, ("not reached yet", _ARROW, COLOUR["running"])])
+    ax.set_xlabel(f"Duration, logarithmic{cap_note(len(shown), len(stats), 'groups')}")
     return ax
 
 
@@ -92,30 +100,18 @@ def _n_text(row: "dict[Any, Any]") -> str:
 
 
 _SHAPES: Final = ("o", "D", ">", "s", "^")
+_ARROW: Final = 9  # matplotlib's marker that points to the right from its place
 
 
 def _strip(ax: "Axes", y: int, values: Sequence[float], edge: float) -> None:
     reached = [max(value, 0.001) for value in pd.Series(values).dropna()]
     missing = len(reached) < len(values)
-    end = edge if missing else reached[-1]
-    ax.plot([reached[0], end], [y, y], color=NEUTRAL, lw=7, alpha=0.35, solid_capstyle="butt")
+    ends = [reached[0], edge if missing else reached[-1]] if reached else []
+    ax.plot(ends, [y] * len(ends), color=NEUTRAL, lw=7, alpha=0.35, solid_capstyle="butt")
     for value, shape in zip(reached, _SHAPES, strict=False):
         ax.plot([value], [y], shape, color=NEUTRAL, ms=7, mec=NEUTRAL)
     if missing:
-        ax.plot([edge], [y], marker=9, color=COLOUR["running"], ms=9, clip_on=False, ls="none")
-
-
-def _quantile_legend(ax: "Axes", quantiles: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    keys = [
-        Line2D([], [], ls="none", marker=shape, color=NEUTRAL, ms=7, label=name.removesuffix("_s"))
-        for name, shape in zip(quantiles, _SHAPES, strict=False)
-    ]
-    arrow = Line2D(
-        [], [], ls="none", marker=9, color=COLOUR["running"], ms=9, label="not reached yet"
-    )
-    legend(ax, [*keys, arrow])
+        ax.plot([edge], [y], marker=_ARROW, color=COLOUR["running"], ms=9, clip_on=False, ls="none")
 
 
 def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = None) -> "Axes":
@@ -136,9 +132,7 @@ def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = Non
         Rates in percent, sorted by the lower end of the interval; a filled diamond where something
         failed, an open circle where nothing did. The right margin says how many of how many.
     """
-    require(
-        stats.columns, ["n_success", "n_failed", "failure_rate", "ci_low", "ci_high"], "the figure"
-    )
+    require(stats.columns, ["n_success", "n_failed", *_RATE], "the figure of failure rates")
     known = stats[stats["failure_rate"].notna()]
     shown = known.sort_values(
         ["ci_low", "failure_rate"], ascending=False, kind="stable"
@@ -155,9 +149,9 @@ def failure_stats(stats: pd.DataFrame, *, top: int = 20, ax: "Axes | None" = Non
                 clip_on=False)  # fmt: skip
     decided = shown["n_failed"] + shown["n_success"]
     counts = [f"{f:,} of {n:,} failed" for f, n in zip(shown["n_failed"], decided, strict=True)]
-    name_rows(ax, _labels(shown, "n"), counts)
+    name_rows(ax, group_labels(shown, "n"), counts)
     percent_scale(ax.xaxis, ax.set_xlim, shown["ci_high"].max())
-    note = _cap(len(shown), len(stats), "groups")
+    note = cap_note(len(shown), len(stats), "groups")
     ax.set_xlabel(f"Failed, % of runs that succeeded or failed; line: confidence interval{note}")
     return ax
 
@@ -187,7 +181,7 @@ def trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
         Numbers of runs by the time that they started.
     """
     require(buckets.columns, ["bucket", "n_success", "n_failed"], "the figure of outcomes")
-    _one_series(buckets)
+    check_one_series(buckets)
     ax = axes(ax, height=2.8)
     if buckets.empty:
         return say(ax, "No runs in this selection.")
@@ -224,8 +218,8 @@ def failure_trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
         Rates in percent: a diamond where something failed, an open circle where nothing did.
         Buckets in which no run succeeded or failed stay empty.
     """
-    require(buckets.columns, ["bucket", "failure_rate", "ci_low", "ci_high"], "the figure of rates")
-    _one_series(buckets)
+    require(buckets.columns, ["bucket", *_RATE], "the figure of failure rates")
+    check_one_series(buckets)
     known = buckets[buckets["failure_rate"].notna()]
     ax = axes(ax, height=1.9)
     if known.empty:
@@ -276,7 +270,7 @@ def failure_reasons(reasons: pd.DataFrame, *, top: int = 10, ax: "Axes | None" =
     name_rows(ax, [""] * len(shown), counts, room=0.75)
     ax.set_xlim(0)
     count_scale(ax.xaxis)
-    ax.set_xlabel(f"Resources touched{_cap(len(shown), len(reasons), 'signatures')}")
+    ax.set_xlabel(f"Resources touched{cap_note(len(shown), len(reasons), 'signatures')}")
     return ax
 
 
@@ -306,7 +300,7 @@ def concurrency(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     ax.stairs(buckets["mean"], edges, color=COLOUR["running"], lw=1.8)
     if "n_open" in buckets and buckets["n_open"].sum():
         ax.stairs(buckets["n_open"], edges, color=COLOUR["cancelled"], lw=1.6, ls=":",
-                  label="never ended so far")  # fmt: skip
+                  label="still running at the end")  # fmt: skip
     count_scale(ax.yaxis)
     ax.set_ylim(0)
     ax.set_ylabel("Runs at once")
@@ -346,8 +340,9 @@ def overdue(running: pd.DataFrame, *, top: int = 15, ax: "Axes | None" = None) -
             ax.plot([so_far, so_far + row["remaining_p50_s"]], [y, y], color=NEUTRAL, lw=2)
         ax.plot([so_far], [y], ">", color=COLOUR["running"], ms=9)
     texts = [duration_text(seconds) for seconds in shown["elapsed_s"]]
-    name_rows(ax, _labels(shown, "elapsed_s", leave_out=("id", "type")), texts)
-    note = _cap(len(shown), len(late), "overdue runs")
+    names = [name for name in ("tenant.name", "resource.name") if name in shown]
+    name_rows(ax, group_labels(shown[[*names, "elapsed_s"]], "elapsed_s"), texts)
+    note = cap_note(len(shown), len(late), "overdue runs")
     ax.set_xlabel(f"Running for, logarithmic; thin line: usual time left{note}")
     return ax
 
@@ -383,27 +378,80 @@ def last_good(ages: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def _labels(frame: pd.DataFrame, first: str, *, leave_out: Sequence[str] = ()) -> list[str]:
-    """Name each row by its group columns, which stand before the numbers."""
-    groups = [
-        name for name in frame.columns[: list(frame.columns).index(first)] if name not in leave_out
-    ]
+_CELLS: Final = (
+    # word, colour, marker, face
+    ("failed", "error", "X", "full"),
+    ("failed in part", "error", "D", "none"),
+    ("succeeded", "ok", "s", "full"),
+    ("cancelled", "cancelled", "_", "full"),
+    ("unknown code", "warning", "v", "full"),
+    ("not finished", "running", ">", "full"),
+)
+
+
+def calendar(buckets: pd.DataFrame, *, top: int = 50, ax: "Axes | None" = None) -> "Axes":
+    """Mark how the runs of each group ended, bucket by bucket, the worst groups first.
+
+    Parameters
+    ----------
+    buckets
+        What `stats.trend` returned with ``by``, such as ``by=["resource.name", "policy.name"]``.
+    top
+        How many groups to draw; the figure says how many there were.
+    ax
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A row per group and a mark per bucket; a dot where nothing started, which may also mean
+        that nothing was loaded.
+    """
+    require(
+        buckets.columns,
+        ["bucket", "n_success", "n_failed", "n_cancelled", "n_unknown"],
+        "the figure",
+    )
+    groups = list(buckets.columns[: list(buckets.columns).index("bucket")])
     if not groups:
-        return ["all"] * len(frame)
-    return [
-        " · ".join(short(part, 34 // min(len(groups), 2)) for part in row)
-        for row in frame[groups].itertuples(index=False, name=None)
+        raise ValueError("the calendar shows groups: call trend() with by")
+    number = buckets.groupby(groups, dropna=False, sort=False).ngroup()
+    worst = (
+        (buckets["n_failed"] > 0).groupby(number).sum().sort_values(ascending=False, kind="stable")
+    )
+    place = pd.Series(range(len(worst)), index=worst.index).reindex(number).to_numpy()
+    cells = buckets.assign(_y=place)[place < top]
+    rows = cells.drop_duplicates("_y").sort_values("_y")
+    ax = axes(ax, rows=len(rows))
+    if cells.empty:
+        return say(ax, "No runs in this selection.")
+    days = cells["bucket"].drop_duplicates().sort_values(ignore_index=True)
+    start, width = bucket_axis(ax, days)
+    middle = dict(zip(days, start + width * BAR / 2, strict=True))
+    words = _cell_words(cells)
+    done = set(zip(cells["bucket"], cells["_y"], strict=True))
+    idle = [(x, y) for day, x in middle.items() for y in range(len(rows)) if (day, y) not in done]
+    for word, key, marker, face in _CELLS:
+        chosen = cells[words == word]
+        if len(chosen):
+            ax.plot(chosen["bucket"].map(middle), chosen["_y"], marker, color=COLOUR[key], ms=8,
+                    fillstyle=face, mew=1.6, label=word)  # fmt: skip
+    if idle:
+        ax.plot(*zip(*idle, strict=True), ".", color=INK, ms=3, label="no run")
+    name_rows(ax, group_labels(rows, "bucket"), [""] * len(rows))
+    legend(ax)
+    note = cap_note(len(rows), len(worst), "groups")
+    ax.set_xlabel(f"{ax.get_xlabel()}{note}")
+    return ax
+
+
+def _cell_words(cells: pd.DataFrame) -> "pd.Series[str]":
+    conditions = [
+        (cells["n_failed"] > 0) & (cells["n_success"] == 0),
+        cells["n_failed"] > 0,
+        cells["n_success"] > 0,
+        cells["n_cancelled"] > 0,
+        cells["n_unknown"] > 0,
     ]
-
-
-def _cap(shown: int, total: int, what: str) -> str:
-    return "" if shown == total else f"\n{shown:,} of {total:,} {what} shown"
-
-
-def _one_series(buckets: pd.DataFrame) -> None:
-    if buckets.columns[0] != "bucket":
-        groups = ", ".join(map(str, buckets.columns[: list(buckets.columns).index("bucket")]))
-        raise ValueError(
-            f"the figure shows one series, and this trend is split by {groups};"
-            " select the rows of one group and drop the column(s), or call trend() without by"
-        )
+    words = [word for word, *_ in _CELLS]
+    return pd.Series(words[-1], cells.index).case_when(list(zip(conditions, words, strict=False)))

@@ -63,6 +63,16 @@ OVERDUE = pd.DataFrame(
 AGES = pd.DataFrame({"resource.id": list("abcd"), "age_s": [60.0, 7_200, 90_000, np.nan]}).assign(
     never=[False, False, False, True]
 )
+DAILY = pd.DataFrame(
+    {
+        "resource.name": ["good", "good", "bad", "bad"],
+        "bucket": [DAYS[0], DAYS[1], DAYS[0], DAYS[2]],
+        "n_success": [1, 1, 0, 1],
+        "n_failed": [0, 0, 1, 2],
+        "n_cancelled": 0,
+        "n_unknown": 0,
+    }
+)
 FRAMES = {
     "duration_stats": DURATIONS,
     "failure_stats": RATES,
@@ -72,6 +82,7 @@ FRAMES = {
     "concurrency": LOAD,
     "overdue": OVERDUE,
     "last_good": AGES,
+    "calendar": DAILY,
 }
 ALL = pytest.mark.parametrize("name", FRAMES)
 
@@ -138,7 +149,7 @@ def test_names_what_the_axis_shows(name, ax):
     assert ax.get_xlabel()
     if "bucket" in FRAMES[name]:
         assert "(Europe/Berlin)" in ax.get_xlabel()
-        assert ax.get_ylabel()
+        assert ax.get_ylabel() or ax.get_yticklabels()
 
 
 @ALL
@@ -176,6 +187,15 @@ def test_unreached_quantile_ends_in_an_arrow(ax):
     arrows = [line for line in ax.lines if line.get_marker() == 9]
     assert [line.get_ydata()[0] for line in arrows] == [1]
     assert "not reached yet" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_group_that_never_ends_is_drawn(ax):
+    """A group whose median is not reached stands on top with an arrow alone."""
+    stuck = pd.DataFrame({"operation": ["Stuck"], "n": [5], "n_running": [5]})
+    plots.duration_stats(pd.concat([DURATIONS, stuck], ignore_index=True), ax=ax)
+    assert tick_texts(ax.yaxis)[0] == "Stuck"
+    assert texts(ax)[0] == "n = 5, 5 still running"
+    assert [line.get_ydata()[0] for line in ax.lines if line.get_marker() == 9] == [0, 2]
 
 
 def test_rates_are_sorted_and_without_unknown_ones(ax):

@@ -55,6 +55,7 @@ def svg(
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         figure.patch.set_visible(False)
         draw(frame, ax=figure.add_subplot())
+        figure.draw_without_rendering()  # ticks change the layout once more
         text = io.StringIO()
         nothing: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", metadata=nothing)

@@ -193,7 +193,7 @@ def _scope(
 
 def _sections(scope: sections.Scope, now: pd.DataFrame) -> dict[str, Any]:
     before = sections.compared(scope)
-    running = stats.overdue(scope.rows, as_of=scope.as_of)
+    running = sections.running(scope)
     tenants = sections.tenants(scope, now, before)
     failures = sections.failures(scope, now, before)
     durations = sections.durations(scope, now, before, running)

@@ -95,6 +95,12 @@ def compared(scope: Scope) -> pd.DataFrame | None:
     return scope.within(scope.before)
 
 
+def running(scope: Scope) -> pd.DataFrame:
+    """Judge the root runs that are still going; children would list each of them twice."""
+    roots = scope.rows[scope.rows["parentActivityId"].fillna(0) == 0]
+    return stats.overdue(roots, as_of=scope.as_of)
+
+
 def verdict(
     scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None, running: pd.DataFrame
 ) -> dict[str, Any]:
@@ -168,12 +174,14 @@ def durations(
         earlier = stats.duration_stats(before, by="operation", as_of=scope.as_of)
         past = {row["operation"]: row for row in earlier.to_dict("records")}
     frequent = table.sort_values("n", ascending=False, kind="stable").head(TYPES_SHOWN)
-    shown = frequent.sort_values("p50_s", ascending=False, na_position="last", kind="stable")
+    slowest = frequent.sort_values("p50_s", ascending=False, na_position="first", kind="stable")
+    timed = slowest["n_used"] > 0
+    shown = pd.concat([slowest[timed], slowest[~timed]])
     late = running[running["overdue"].astype(bool)]
     operation = scope.rows[["id", "operation"]]
     return {
         "rows": [{**row, "before": past.get(row["operation"])} for row in shown.to_dict("records")],
-        "shown": shown[shown["p50_s"].notna()],
+        "shown": slowest[timed],
         "total": len(table),
         "left_out": [
             f"{n:,} {_LEFT_OUT.get(reason, reason.replace('_', ' '))}"
