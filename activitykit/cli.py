@@ -17,11 +17,13 @@ from typing import Any, Final
 
 import click
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import activitykit as ak
+from activitykit.schema import require
 from activitykit.wording import counted, duration_text
 
 Command = Callable[..., Any]
@@ -42,6 +44,13 @@ _STATISTICS: Final = (
     "duration_stats", "failure_stats", "failure_reasons", "streaks", "last_good", "overdue",
     "trend", "concurrency", "quality",
 )  # fmt: skip
+# what a terminal has no room for; --json has it all
+_LEFT_TO_JSON: Final = {
+    "tenant.uuid", "tenant.id", "resource.id", "policy.id", "id", "last_id", "n_success",
+    "n_unknown", "n_used", "share_running", "max_s", "queue_p50_s", "queue_p95_s", "note",
+    "design_effect", "domain", "code", "first_seen", "example_ids", "observed_s", "reference", "typical_s",
+    "n_reference", "updated_age_s",
+}  # fmt: skip
 _FRACTIONS: Final = {"failure_rate", "ci_low", "ci_high", "share", "survival"}
 _GROUPED: Final = {"duration_stats", "failure_stats", "trend"}
 _FIRST_LOOK: Final = ["createdAt", "operation", "result.code", "tenant.name", "resource.name"]
@@ -124,17 +133,19 @@ def snapshot(path: Path, source: str | None, where: ak.Filter, verbose: bool) ->
 @click.argument("statistic", type=click.Choice(_STATISTICS))
 @_source
 @click.option("--by", multiple=True, help="Column to group by; repeat for several.")
+@click.option("--sort", help="Column to sort the printed table by, greatest first.")
+@click.option("--rows", default=20, show_default=True, help="Rows to print.")
 @_filtered
 @_as_json
 @_verbose
 def stats(
-    statistic: str, source: str | None, by: tuple[str, ...], where: ak.Filter, as_json: bool,
-    verbose: bool,
+    statistic: str, source: str | None, by: tuple[str, ...], sort: str | None, rows: int,
+    where: ak.Filter, as_json: bool, verbose: bool,
 ) -> None:  # fmt: skip
     """Print one statistic.
 
     \b
-    activitykit stats failure_stats --since 7d --by tenant.name
+    activitykit stats failure_stats --since 7d --by tenant.name --sort failure_rate
     activitykit stats duration_stats export.ndjson --by operation
     activitykit stats overdue --since 3d --json
     """
@@ -145,8 +156,14 @@ def stats(
     result = getattr(ak, statistic)(df, **options)
     if as_json:
         click.echo(result.to_json(orient="records", date_format="iso", date_unit="ns"))
-    else:
-        _show(result, statistic)
+        return
+    if sort:
+        require(result.columns, [sort], "--sort")
+        result = result.sort_values(sort, ascending=False, kind="stable")
+    shown = result[[name for name in result.columns if name not in {*_LEFT_TO_JSON} - {*by}]]
+    _show(
+        shown.head(rows), f"{statistic}: {min(rows, len(result))} of {counted(len(result), 'row')}"
+    )
 
 
 @cli.command()
@@ -240,8 +257,8 @@ def demo(out: Path, count: int) -> None:
     with ak.demo.serve(items, faults=slowly) as service, _environment(_settings(service)):
         _tell("snapshot", kept, "--since", "30d")
     _tell("load", kept, "--rows", 8)
-    _tell("stats", "duration_stats", kept, "--by", "operation")
-    _tell("stats", "failure_stats", kept, "--by", "tenant.name")
+    _tell("stats", "duration_stats", kept, "--by", "operation", "--sort", "n")
+    _tell("stats", "failure_stats", kept, "--by", "tenant.name", "--sort", "n_failed")
     _tell("report", kept, "--period", "7d", "-o", page)
     click.echo(
         f"\nOpen {page.resolve()} in a browser; {kept} holds the data.\n"
@@ -321,12 +338,16 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
 
 def _show(df: pd.DataFrame, title: str) -> None:
     """Print a frame as a table: durations, rates and times as people read them."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in df.columns:
         zone = getattr(df[name].dtype, "tz", None)
         number = pd.api.types.is_numeric_dtype(df[name])
         heading = f"{name} ({zone})" if zone else str(name)
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+        # the first column names the row
+        first = name == df.columns[0]
+        table.add_column(
+            heading, justify="right" if number else "left", overflow="fold", no_wrap=first
+        )
     for row in df.itertuples(index=False):
         # Text, because a name may hold what rich takes for markup
         cells = (_cell(name, value) for name, value in zip(df.columns, row, strict=True))
