@@ -18,7 +18,7 @@ from typing import Any, Final
 import click
 import pandas as pd
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -40,16 +40,20 @@ _CONDITIONS: Final = {
     "policy": "Plan by name (* for any text) or GUID.",
     "text": "Text in names, titles and errors.",
 }
-_STATISTICS: Final = (
-    "duration_stats", "failure_stats", "failure_reasons", "streaks", "last_good", "overdue",
-    "trend", "concurrency", "quality",
-)  # fmt: skip
-# what a terminal has no room for; --json has it all
-_LEFT_TO_JSON: Final = {
-    "tenant.uuid", "tenant.id", "resource.id", "policy.id", "id", "last_id", "n_success",
-    "n_unknown", "n_used", "share_running", "max_s", "queue_p50_s", "queue_p95_s", "note",
-    "design_effect", "domain", "code", "first_seen", "example_ids", "observed_s", "reference", "typical_s",
-    "n_reference", "updated_age_s",
+_NAMES: Final = ("tenant.name", "resource.name", "policy.name")
+# what a terminal has room for beside the columns of --by; --json has everything
+_SHOWN: Final = {
+    "duration_stats": ("n", "n_running", "n_legacy", "p50_s", "p90_s", "p95_s", "max_s"),
+    "failure_stats": (
+        "n_finished", "n_failed", "n_cancelled", "n_resources", "failure_rate", "ci_low", "ci_high",
+    ),
+    "failure_reasons": ("signature", "n", "n_resources", "n_tenants", "last_seen"),
+    "streaks": (*_NAMES, "streak", "last_outcome", "last_success_at"),
+    "last_good": (*_NAMES, "last_success_at", "age_s", "never"),
+    "overdue": (*_NAMES, "elapsed_s", "typical_s", "survival", "remaining_p50_s", "overdue"),
+    "trend": ("bucket", "n", "n_failed", "failure_rate", "ci_low", "ci_high", "p50_s", "p95_s"),
+    "concurrency": ("bucket", "mean", "max", "n_open"),
+    "quality": ("check", "n", "share", "meaning"),
 }  # fmt: skip
 _FRACTIONS: Final = {"failure_rate", "ci_low", "ci_high", "share", "survival"}
 _GROUPED: Final = {"duration_stats", "failure_stats", "trend"}
@@ -130,7 +134,7 @@ def snapshot(path: Path, source: str | None, where: ak.Filter, verbose: bool) ->
 
 
 @cli.command()
-@click.argument("statistic", type=click.Choice(_STATISTICS))
+@click.argument("statistic", type=click.Choice(list(_SHOWN)))
 @_source
 @click.option("--by", multiple=True, help="Column to group by; repeat for several.")
 @click.option("--sort", help="Column to sort the printed table by, greatest first.")
@@ -343,11 +347,10 @@ def _show(df: pd.DataFrame, title: str) -> None:
         zone = getattr(df[name].dtype, "tz", None)
         number = pd.api.types.is_numeric_dtype(df[name])
         heading = f"{name} ({zone})" if zone else str(name)
-        # the first column names the row
-        first = name == df.columns[0]
-        table.add_column(
-            heading, justify="right" if number else "left", overflow="fold", no_wrap=first
-        )
+        # text may be folded, numbers and times never
+        fixed = number or zone is not None
+        justify: JustifyMethod = "right" if number else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=fixed)
     for row in df.itertuples(index=False):
         # Text, because a name may hold what rich takes for markup
         cells = (_cell(name, value) for name, value in zip(df.columns, row, strict=True))
@@ -361,6 +364,8 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - a cell of any type
         return ", ".join(map(str, value))
     if pd.isna(value):
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
     if name.endswith("_s"):

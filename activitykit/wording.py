@@ -35,10 +35,11 @@ def counted(number: int, what: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "run"), counted(12_345, "run")
-    ('1 run', '12,345 runs')
+    >>> counted(1, "run"), counted(12_345, "run"), counted(2, "activity")
+    ('1 run', '12,345 runs', '2 activities')
     """
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    many = f"{what[:-1]}ies" if what.endswith("ty") else f"{what}s"
+    return f"{number:,} {what if number == 1 else many}"
 
 
 def short(name: str | float | None, longest: int = 34) -> str:
