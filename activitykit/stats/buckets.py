@@ -16,7 +16,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from activitykit.stats import engines, frames
+from activitykit.stats import frames
 from activitykit.stats.engines import Rows
 
 _FREQ = re.compile(r"(\d*)\s*([mhdw])", re.ASCII | re.IGNORECASE)

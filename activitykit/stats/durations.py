@@ -9,7 +9,7 @@ which it could first have been seen (Klein and Moeschberger, Survival Analysis, 
 import ast
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import narwhals as nw
 import pandas as pd
@@ -203,6 +203,10 @@ def _entry(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:
         return nw.lit(0.0)
     age = engines.seconds(rows, "startedAt", since)
     return nw.when((age > 0).fill_null(False)).then(age).otherwise(nw.lit(0.0))
+
+
+USABLE: Final = ("startedAt", "duration_s", "finished", "running", "legacy", "_entry")
+"""The columns that `unusable` looks at."""
 
 
 def unusable() -> Mapping[str, nw.Expr]:

@@ -67,12 +67,12 @@ def _with_plain(
     wanted: Mapping[str, str],
     needed: Sequence[str],
     *,
-    keep: bool,  # noqa: ANN401
+    keep: bool,
 ) -> Any:  # noqa: ANN401 - eager or lazy
     """Add (`keep`) or select columns under new names; on SQL engines the microseconds as well."""
     if not on_sql(rows):
-        new = {name: nw.col(old) for name, old in wanted.items()}
-        return rows.with_columns(**new) if keep else rows.select(**new)
+        named = {name: nw.col(old) for name, old in wanted.items()}
+        return rows.with_columns(**named) if keep else rows.select(**named)
     native, times = rows.to_native(), [name for name in needed if name in _TIMES]
     if rows.implementation.is_duckdb():
         new = {name: _quoted(old, '"') for name, old in wanted.items()}

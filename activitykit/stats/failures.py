@@ -14,9 +14,9 @@ import narwhals as nw
 import pandas as pd
 
 from activitykit.stats import engines, frames
-from activitykit.stats.policy import DEFAULT_POLICY, FAILED, OUTCOMES, OutcomePolicy
 from activitykit.stats.engines import Rows
-from activitykit.stats.frames import By, Time
+from activitykit.stats.frames import By
+from activitykit.stats.policy import DEFAULT_POLICY, FAILED, OUTCOMES, OutcomePolicy
 
 NEEDS: Final = (
     "state", "result.code", "result.error.code", "startedAt", "resource.id", "parentActivityId",

@@ -72,7 +72,7 @@ def legacy() -> nw.Expr:
         nw.col("startedAt") == nw.col("completedAt")
     )
     no_executor = nw.col("executor_id").is_null() | (nw.col("executor_id") == "")
-    flagged = (nw.col("context_isLegacy") == nw.lit(True)).fill_null(False)  # noqa: E712, FBT003
+    flagged = (nw.col("context_isLegacy") == nw.lit(True)).fill_null(False)
     return flagged | (equal.fill_null(False) & no_executor.fill_null(False))
 
 
@@ -106,6 +106,12 @@ def left_out(rows: Rows, reasons: Mapping[str, nw.Expr]) -> tuple[Rows, dict[str
     return marked.filter(nw.col("_why") == 0).drop("_why"), {
         reason: int(counts[number]) for number, reason in enumerate(reasons, 1) if number in counts
     }
+
+
+def ages(as_of: Time, times: "pd.Series[Any]") -> "pd.Series[float]":
+    """Give the seconds from each time to `as_of`."""
+    spans: pd.Series[Any] = times.rsub(as_of)
+    return spans.dt.total_seconds()
 
 
 def tidy(

@@ -1,6 +1,5 @@
-"""Which resources need somebody now: failures in a row, the age of the last success, overdue runs."""
+"""Which resources need somebody now: failures in a row, and the age of the last success."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -177,7 +176,7 @@ def last_good(
     table = engines.collect(summed).merge(engines.collect(named), on=keys)
     table = table.rename(columns={"_good_at": "last_success_at"})
     table["never"] = table["last_success_at"].isna()
-    table["age_s"] = (moment - table["last_success_at"]).dt.total_seconds()
+    table["age_s"] = frames.ages(moment, table["last_success_at"])
     columns = ["last_success_at", "age_s", "never", *NAMES, "n", "n_failed"]
     return frames.tidy(
         table, columns, by=SERIES[:3], counts=counts, as_of=moment, policy=repr(policy)

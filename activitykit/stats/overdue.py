@@ -11,9 +11,8 @@ import pandas as pd
 from activitykit.filters import Moment
 from activitykit.stats import engines, frames
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
-from activitykit.stats.durations import TOLERANCE, log_survival, timings, unusable
+from activitykit.stats.durations import TOLERANCE, USABLE, log_survival, timings, unusable
 from activitykit.stats.engines import Rows
-from activitykit.stats.frames import Time
 
 SHOWN: Final = (
     "type", "tenant.uuid", "tenant.name", "resource.id", "resource.name", "policy.id",
@@ -62,8 +61,8 @@ def overdue(
         group's runs that last longer; Kaplan-Meier), ``remaining_p50_s`` (median of the seconds
         left, given the time so far), ``n_reference`` (finished runs of the group), ``reference``
         (the columns that form the group), ``typical_s`` and ``limit_s`` (median of the group, and
-        the time at which its longest share begins), ``updated_age_s`` (seconds since the last sign of life),
-        ``overdue``, ``note`` (why a number is missing).
+        the time at which its longest share begins), ``updated_age_s`` (seconds since the last sign
+        of life), ``overdue``, ``note`` (why a number is missing).
         ``attrs["activitykit"]["left_out"]`` counts the rows that are no sound reference, as
         `duration_stats` does.
 
@@ -83,17 +82,18 @@ def overdue(
     rows = rows.with_columns(
         **timings(rows, moment), _entry=nw.lit(0.0), _resource=frames.folded("resource_id")
     )
-    rows, counts = frames.left_out(rows, unusable())
-    rows = engines.categories(rows, ["type", "_resource"])
     rows = rows.with_columns(_event=frames.flag(nw.col("finished")))
+    known, counts = frames.left_out(
+        rows.select("id", "type", "_resource", "_event", *USABLE), unusable()
+    )
+    shown = rows.filter(nw.col("running") & (nw.col("duration_s") >= 0) & ~nw.col("legacy"))
     table = engines.collect(
-        rows.filter(nw.col("_event") == 0).select(
-            "id", "duration_s", "updatedAt", *map(engines.plain, SHOWN)
-        )
+        shown.select("id", "duration_s", "updatedAt", *map(engines.plain, SHOWN))
     )
     table = table.rename(columns={"duration_s": "elapsed_s"})
-    table["updated_age_s"] = (moment - table.pop("updatedAt")).dt.total_seconds()
-    table = table.join(_best_outlook(rows, table["id"], longest_share, min_reference))
+    table["updated_age_s"] = frames.ages(moment, table.pop("updatedAt"))
+    known = engines.categories(known, ["type", "_resource"])
+    table = table.join(_best_outlook(known, table["id"], longest_share, min_reference))
     table["remaining_p50_s"] = table.pop("median_s") - table["elapsed_s"]
     late = table["elapsed_s"] - table["limit_s"] >= min_excess_s
     table["overdue"] = (late & (table["survival"] <= longest_share)).astype(bool)
@@ -142,7 +142,8 @@ def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFr
         asked.filter(nw.col("_event") == 0).select(
             "id", "n_reference", "typical_s", "limit_s", "median_s", "_log_s"
         )
-    ).set_index("id")
+    )
+    table = table.drop_duplicates("id").set_index("id")
     table["survival"] = np.exp(table.pop("_log_s"))
     return table.assign(median_s=table["median_s"].where(table["median_s"] < _NEVER))
 

@@ -1,5 +1,6 @@
 """Failures and durations over time, in buckets of a named time zone."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import narwhals as nw
@@ -9,7 +10,7 @@ from activitykit.filters import Moment
 from activitykit.stats import engines, failures, frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
-from activitykit.stats.durations import duration_table
+from activitykit.stats.durations import survival_quantiles, timings, unusable
 from activitykit.stats.engines import Rows
 from activitykit.stats.frames import By, Time
 from activitykit.stats.policy import DEFAULT_POLICY, OutcomePolicy
@@ -83,9 +84,8 @@ def trend(
         rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
     notes = table.attrs["activitykit"]
-    counted = rows.filter(frames.root()) if roots else rows
-    lengths = duration_table(counted, keys, moment, quantiles=(0.5, 0.95))
-    table = table.merge(lengths[[*keys, "p50_s", "p95_s"]], on=keys, how="left")
+    lengths = _lengths(rows.filter(frames.root()) if roots else rows, keys, moment)
+    table = table.merge(lengths, on=keys, how="left")
     table["bucket"] = pd.to_datetime(table["bucket"].map(span), unit="s", utc=True).dt.tz_convert(
         tz
     )
@@ -94,6 +94,14 @@ def trend(
         table, columns, by=by, counts={**counts, **notes["left_out"]}, as_of=moment, tz=tz,
         freq=freq, policy=repr(policy), confidence=confidence,
     )  # fmt: skip
+
+
+def _lengths(rows: Rows, by: Sequence[str], as_of: Time) -> pd.DataFrame:
+    timed = rows.with_columns(**timings(rows, as_of), _entry=nw.lit(0.0))
+    used, keys = frames.keyed(timed.filter(frames.why_not(unusable()) == 0), by)
+    used = used.select(*keys, "duration_s", _event=frames.flag(nw.col("finished")))
+    found = survival_quantiles(used, keys, {"p50_s": 0.5, "p95_s": 0.95})
+    return found.rename(columns=dict(zip(keys, by, strict=True)))
 
 
 def _span(rows: Rows, freq: str, tz: str) -> tuple[Buckets, "pd.Series[int]"]:
