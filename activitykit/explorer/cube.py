@@ -14,10 +14,10 @@ import pandas as pd
 
 from activitykit.filters import GUID, NO_RESULT, UNFINISHED, Filter, encode
 from activitykit.schema import RESULT_CODES, STATES, note, require
-from activitykit.stats import durations, frames
+from activitykit.stats import durations
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.failures import REASON_NEEDS
-from activitykit.stats.policy import CANCELLED, DEFAULT_POLICY, FAILED, SUCCESS
+from activitykit.stats.policy import CANCELLED, DEFAULT_POLICY, FAILED, SUCCESS, UNKNOWN
 
 Array = np.ndarray[Any, Any]
 
@@ -31,12 +31,15 @@ NEEDS: Final = tuple(
 )  # fmt: skip
 """Columns that the explorer cannot do without."""
 
-VERDICTS: Final = ("failed", "success", "cancelled", "unknown", "unfinished", "child")
+VERDICTS: Final = (FAILED, SUCCESS, CANCELLED, UNKNOWN, "unfinished", "child")
 """What a row means for the failure rate; `Cube.verdict` holds positions in this list."""
 
 BINS_PER_DECADE: Final = 10
 SHORTEST_S, DECADES = 0.1, 8
 N_BINS: Final = BINS_PER_DECADE * DECADES + 1
+
+NONE: Final = "(none)"
+"""Stands for a missing value among the options of a facet."""
 
 _WORDS: Final = (*RESULT_CODES, *UNFINISHED, NO_RESULT)
 _LABELS: Final = {
@@ -58,7 +61,7 @@ class Facet:
         Of `Filter`.
     labels
         What people read, one per option.
-    values
+    terms
         What the field of the filter holds when the option is chosen.
     codes
         For each row the position of its option; ``len(labels)`` for a row that no filter reaches.
@@ -73,7 +76,7 @@ class Facet:
     title: str
     field: str
     labels: list[str]
-    values: list[tuple[str, ...]]
+    terms: list[tuple[str, ...]]
     codes: Array
     odd: frozenset[int] = frozenset()
     ranked: bool = True
@@ -141,7 +144,7 @@ class Cube:
         if where.on not in self._times:
             self._times[where.on] = _nanoseconds(self.df[where.on])[self.order]
         times = self._times[where.on]
-        keep = times != np.iinfo(np.int64).min  # a missing time lies nowhere
+        keep: Array = times != np.iinfo(np.int64).min  # a missing time lies nowhere
         if isinstance(where.since, pd.Timestamp):
             keep &= times >= where.since.value
         if isinstance(where.until, pd.Timestamp):
@@ -149,14 +152,16 @@ class Cube:
         return keep
 
     def sorted_by(self, name: str, *, descending: bool) -> Array:
-        """Give all positions sorted by ``createdAt``, ``duration_s`` or a facet, then newest first."""
+        """Sort all positions by ``createdAt``, ``duration_s`` or a facet, then newest first."""
         if (name, descending) not in self._sorted:
             newest = np.arange(self.n - 1, -1, -1, dtype=np.int32)
             if name == "createdAt":
                 order = newest if descending else newest[::-1]
             else:
                 key = self.seconds if name == "duration_s" else self.facets[name].codes.astype(int)
-                order = newest[np.argsort(-key[newest] if descending else key[newest], kind="stable")]
+                order = newest[
+                    np.argsort(-key[newest] if descending else key[newest], kind="stable")
+                ]
             self._sorted[name, descending] = order
         return self._sorted[name, descending]
 
@@ -186,20 +191,26 @@ class Cube:
         self.by_length = usable[np.argsort(seconds[usable], kind="stable")].astype(np.int32)
 
     def _verdicts(self) -> Array:
-        needed = ["state", "result.code", "result.error.code", "startedAt", "parentActivityId"]
-        rows = frames.scan(self.df, needed, "explore")
-        flags = frames.collect(
-            rows.select(
-                root=frames.root(),
-                finished=frames.finished(),
-                **{outcome: DEFAULT_POLICY.test(outcome) for outcome in (FAILED, SUCCESS, CANCELLED)},
-            )
-        )
-        is_ = {name: flags[name].to_numpy(dtype=bool)[self.order] for name in flags.columns}
+        """Judge each row as `failure_stats` does, by result code and error code."""
+        policy, (codes, names) = DEFAULT_POLICY, self.column("result.code")
+        errors, causes = self.column("result.error.code")
+        parents, ids = self.column("parentActivityId")
+
+        def any_of(codes: Array, values: Sequence[Any], wanted: Sequence[Any]) -> Array:
+            return np.array([*(value in wanted for value in values), False], dtype=bool)[codes]
+
+        stopped = any_of(codes, names, ["error"]) & any_of(errors, causes, policy.cancelled_errors)
+        child = ~any_of(parents, ids, [0]) & (parents < len(ids))
         return np.select(
-            [~is_["root"], ~is_["finished"], is_[FAILED], is_[SUCCESS], is_[CANCELLED]],
-            [5, 4, 0, 1, 2],
-            default=3,
+            [
+                child,
+                ~self.finished,
+                stopped | any_of(codes, names, policy.neither),
+                any_of(codes, names, policy.success),
+                any_of(codes, names, policy.failure),
+            ],
+            [VERDICTS.index(word) for word in ("child", "unfinished", CANCELLED, SUCCESS, FAILED)],
+            default=VERDICTS.index(UNKNOWN),
         ).astype(np.uint8)
 
     def _facets(self) -> Sequence[Facet]:
@@ -216,7 +227,7 @@ class Cube:
                 "tenant", "Tenant", "tenant", "tenant.name",
                 odd=lambda name: name in tenants or name.startswith("/") or wild(name),
             ),
-            self._named("plan", "Protection plan", "policy", "policy.name", odd=wild),
+            self._named("plan", "Plan", "policy", "policy.name", odd=wild),
             self._named("resource", "Resource", "resource", "resource.name", odd=wild),
             self._named("started_by", "Started by", "started_by", "startedByUser", odd=wild),
         ]  # fmt: skip
@@ -235,7 +246,7 @@ class Cube:
         keys = [value if isinstance(value, str) else None for value in values] + [""]
         known = [*order, *sorted({key for key in keys if key}.difference(order)), ""]
         codes, used = _group(codes, keys, known)
-        labels = [key or f"(no {title.lower()})" for key in used]
+        labels = [key or NONE for key in used]
         strange = frozenset(i for i, key in enumerate(used) if odd(key))
         return Facet(
             name, title, field, labels, [(key,) for key in used], codes, strange, ranked=not order
@@ -252,7 +263,7 @@ class Cube:
         known = sorted(groups)
         keys = [*names, ""]
         codes, used = _group(codes, keys, [*known, ""])
-        labels = [key or "(no type)" for key in used]
+        labels = [key or NONE for key in used]
         values = [tuple(sorted(groups.get(key, [""]))) for key in used]
         return Facet("operation", "Operation", "type", labels, values, codes)
 
@@ -262,13 +273,15 @@ class Cube:
         pairs = results.astype(np.int64) * (len(words) + 1) + states
         distinct, position = np.unique(pairs, return_inverse=True)
         keys = [
-            _outcome([*codes, None][pair // (len(words) + 1)], [*words, None][pair % (len(words) + 1)])
+            _outcome(
+                [*codes, None][pair // (len(words) + 1)], [*words, None][pair % (len(words) + 1)]
+            )
             for pair in distinct
         ]
         others = sorted({key for key in keys if key and key not in _WORDS})
         grouped, used = _group(position, keys, [*_WORDS, *others])
         labels = [_LABELS.get(key, key) for key in used]
-        values = [(key,) for key in used]
+        values: list[tuple[str, ...]] = [(key,) for key in used]
         return Facet("outcome", "Outcome", "result", labels, values, grouped, ranked=False)
 
 
@@ -303,7 +316,9 @@ def _commonest(cube: Cube, codes: Array, types: Sequence[Any]) -> list[str | Non
     return [best.get(value, value) if value else None for value in found]
 
 
-def _group(codes: Array, keys: Sequence[str | None], order: Sequence[str]) -> tuple[Array, list[str]]:
+def _group(
+    codes: Array, keys: Sequence[str | None], order: Sequence[str]
+) -> tuple[Array, list[str]]:
     """Renumber codes by the key of each, in the given order, leaving out keys that no row has.
 
     A row whose key is None gets the number after the last.
@@ -329,4 +344,5 @@ def _small(codes: Array, greatest: int) -> Array:
 
 
 def _nanoseconds(times: "pd.Series[Any]") -> Array:
-    return times.to_numpy(dtype="datetime64[ns]").view(np.int64)
+    found: Array = times.to_numpy(dtype="datetime64[ns]").view(np.int64)
+    return found

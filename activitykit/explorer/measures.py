@@ -8,7 +8,8 @@ failures over root activities, durations by Kaplan and Meier with the running on
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,8 @@ from activitykit.explorer.cube import (
     SHORTEST_S,
     VERDICTS,
     Array,
-    folded,
 )
-from activitykit.explorer.selection import TIME, Selection
+from activitykit.explorer.selection import TIME, Selection, edges
 from activitykit.stats import duration_stats
 from activitykit.stats.durations import TOLERANCE
 from activitykit.stats.failures import _rate as rate_columns
@@ -175,7 +175,7 @@ def survival_quantile(done: Array, going: Array, q: float) -> float:
         left = n - (k + 1) - before
         if left <= 0:
             return True
-        return math.log(left / n) + gained[before] <= math.log1p(-q) + TOLERANCE
+        return math.log(left / n) + float(gained[before]) <= math.log1p(-q) + TOLERANCE
 
     k = bisect_left(range(len(done)), True, key=reached)
     return float(done[k]) if k < len(done) else math.nan
@@ -186,17 +186,18 @@ def timeline(selection: Selection) -> Timeline:
     cube, where = selection.cube, selection.filter
     own = (TIME,) if where.on == "createdAt" else ()
     starts = _buckets(selection)
-    edges = np.searchsorted(cube.created, starts.as_unit("ns").asi8)
+    cuts = np.searchsorted(cube.created, starts.as_unit("ns").asi8)
     shown, rated = selection.rows(*own), selection.rows("result", *own)
     facet = cube.facets["outcome"]
-    outcomes = _per_bucket(facet.codes, shown, edges, len(facet.labels) + 1)
-    verdicts = _per_bucket(cube.verdict, rated, edges, len(VERDICTS))
+    outcomes = _per_bucket(facet.codes, shown, cuts, len(facet.labels) + 1)
+    verdicts = _per_bucket(cube.verdict, rated, cuts, len(VERDICTS))
     first = int(np.searchsorted(cube.created, np.iinfo(np.int64).min, side="right"))
+    since, until = edges(where) if own else (None, None)
     inside = np.ones(len(starts) - 1, dtype=bool)
-    if own and where.since is not None:
-        inside &= np.asarray(starts[1:] > where.since)
-    if own and where.until is not None:
-        inside &= np.asarray(starts[:-1] < where.until)
+    if since is not None:
+        inside &= np.asarray(starts[1:] > since)
+    if until is not None:
+        inside &= np.asarray(starts[:-1] < until)
     return Timeline(
         starts=starts,
         counts={label: outcomes[:, i] for i, label in enumerate(facet.labels)},
@@ -204,19 +205,16 @@ def timeline(selection: Selection) -> Timeline:
         n_decided=verdicts[:, : _DECIDED + 1].sum(axis=1),
         inside=inside,
         left_out=(
-            int(np.count_nonzero((shown >= first) & (shown < edges[0]))),
-            int(np.count_nonzero(shown >= edges[-1])),
+            int(np.count_nonzero((shown >= first) & (shown < cuts[0]))),
+            int(np.count_nonzero(shown >= cuts[-1])),
         ),
     )
 
 
-def _per_bucket(codes: Array, rows: Array, edges: Array, size: int) -> Array:
-    cuts = np.searchsorted(rows, edges)
+def _per_bucket(codes: Array, rows: Array, cuts: Array, size: int) -> Array:
+    cuts = np.searchsorted(rows, cuts)
     return np.array(
-        [
-            np.bincount(codes[rows[a:b]], minlength=size)
-            for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-        ],
+        [np.bincount(codes[rows[a:b]], minlength=size) for a, b in pairwise(cuts)],
         dtype=np.int64,
     ).reshape(-1, size)
 
@@ -230,13 +228,15 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
     where, created = selection.filter, selection.cube.created
     known = created[created != np.iinfo(np.int64).min]
     if not len(known):
-        return pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")] * 1)
+        return pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")])
     first, last = (pd.Timestamp(edge, tz="UTC") for edge in (known[0], known[-1]))
     most = pd.Timestamp(known[len(known) // 100], tz="UTC")
     low = first if last - first <= 2 * (last - most) else most
     high = last
-    if where.on == "createdAt" and (where.since is not None or where.until is not None):
-        since, until = where.since or min(first, where.until), where.until or max(last, where.since)
+    since, until = edges(where) if where.on == "createdAt" else (None, None)
+    if since is not None or until is not None:
+        since = since or min(first, until or first)
+        until = until or max(last, since)
         pad = until - since
         low, high = max(min(first, since), since - pad), min(max(last, until), until + pad)
     fits = [width for width in _WIDTHS if (high - low) / width < _MOST_BUCKETS]
@@ -249,8 +249,8 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
 def histogram(selection: Selection) -> pd.DataFrame:
     """Count finished durations on a log scale: ``low_s``, ``high_s`` (seconds) and ``n``."""
     n = np.bincount(selection.cube.bin[selection.rows()], minlength=N_BINS + 1)[:N_BINS]
-    edges = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
-    return pd.DataFrame({"low_s": edges[:-1], "high_s": edges[1:], "n": n})
+    at = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
+    return pd.DataFrame({"low_s": at[:-1], "high_s": at[1:], "n": n})
 
 
 def top_resources(selection: Selection, limit: int = 6) -> pd.DataFrame:
@@ -330,8 +330,8 @@ def page(
     Returns
     -------
     pandas.DataFrame
-        ``id``, ``createdAt``, ``outcome``, ``operation``, ``tenant``, ``plan``, ``resource`` (as the
-        facets name them), ``duration_s`` and ``running``, which makes it a lower bound.
+        ``id``, ``createdAt``, ``outcome``, ``operation``, ``tenant``, ``plan``, ``resource`` (all
+        as the facets name them), ``duration_s`` and ``running``, which makes it a lower bound.
     """
     cube = selection.cube
     inside = np.zeros(cube.n, dtype=bool)
@@ -341,5 +341,7 @@ def page(
     raw = cube.df[["id", "createdAt"]].iloc[cube.order[rows]].reset_index(drop=True)
     for name in ("outcome", "operation", "tenant", "plan", "resource"):
         facet = cube.facets[name]
-        raw[name] = [facet.labels[code] if code < len(facet.labels) else "?" for code in facet.codes[rows]]
+        raw[name] = [
+            facet.labels[code] if code < len(facet.labels) else "?" for code in facet.codes[rows]
+        ]
     return raw.assign(duration_s=cube.seconds[rows], running=cube.running[rows])

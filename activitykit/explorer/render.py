@@ -9,19 +9,21 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
+from typing import Final
 
 import pandas as pd
+from pandas.api.typing import NaTType
 
 from activitykit.explorer import measures
 from activitykit.explorer.measures import Headline, Timeline
 from activitykit.explorer.selection import Option, Selection
 from activitykit.explorer.svg import colour, histogram_svg, legend, mark, timeline_svg
-from activitykit.filters import format_time
 from activitykit.palette import COLOUR, NEUTRAL
 from activitykit.wording import duration_text
 
-PAGE: int = 25
-_LONGEST = 300
+PAGE: Final = 25
+_LONGEST: Final = 300
+_DATE: Final = "%Y-%m-%d %H:%M"
 
 
 @cache
@@ -57,14 +59,14 @@ def summary(selection: Selection) -> str:
         f'{f"""<div class="ak-chips">{chips}</div>""" if chips else ""}{views(selection)}'
         f'<div class="ak-row" style="margin-top:8px">{facets}</div>'
         f"{_panel('Matching activities', rows, span(selection, 0, size=10))}"
-        f'<p class="ak-soft">A picture of the moment; run the cell to filter.</p></div>'
+        f"{_soft('A picture of the moment; run the cell to filter.')}</div>"
     )
 
 
 def status(selection: Selection) -> str:
     """Say in words how many match, and over which time."""
     created = selection.cube.df["createdAt"].iloc[selection.cube.order[selection.rows()]].dropna()
-    over = f"{created.iloc[0]:%-d %b %Y %H:%M} – {created.iloc[-1]:%-d %b %Y %H:%M} UTC" if len(created) else ""
+    over = f"{created.iloc[0]:{_DATE}} – {created.iloc[-1]:{_DATE}} UTC" if len(created) else ""
     return (
         f'<p role="status" aria-live="polite"><b>{selection.matching:,} of {selection.cube.n:,}'
         f' activities</b> <span class="ak-soft">{over}</span></p>'
@@ -80,11 +82,16 @@ def _nothing(selection: Selection) -> str:
 def cards(selection: Selection) -> str:
     """Render the headline numbers."""
     numbers = measures.headline(selection)
-    beside = "without the outcome filter" if selection.filter.result else "of root activities"
+    beside = "of all outcomes" if selection.filter.result else "of root activities"
     shown = [
         ("Matching", f"{numbers.matching:,}", f"of {numbers.total:,} activities", NEUTRAL),
-        ("Runs", f"{numbers.runs:,}", f"roots, on {numbers.n_resources:,} resources", NEUTRAL),
-        ("Failed runs", f"{numbers.n_failed:,}", f"of {numbers.n_decided:,} that ended", COLOUR["error"]),
+        ("Runs", f"{numbers.runs:,}", f"roots on {numbers.n_resources:,} resources", NEUTRAL),
+        (
+            "Failed runs",
+            f"{numbers.n_failed:,}",
+            f"of {numbers.n_decided:,} that ended",
+            COLOUR["error"],
+        ),
         ("Failure rate", *_rate(numbers, beside), COLOUR["error"]),
         ("Median duration", *_duration(numbers, numbers.p50_s), COLOUR["running"]),
         ("95th percentile", *_duration(numbers, numbers.p95_s), COLOUR["running"]),
@@ -101,8 +108,11 @@ def cards(selection: Selection) -> str:
 def _rate(numbers: Headline, beside: str) -> tuple[str, str]:
     if math.isnan(numbers.failure_rate):
         return "–", "no run that ended"
-    interval = f"{100 * numbers.ci_low:.1f}–{100 * numbers.ci_high:.1f} %"
-    return f"{100 * numbers.failure_rate:.1f} %", f"95 % interval {interval}<br>{beside}"
+    interval = f"{100 * numbers.ci_low:.1f}–{100 * numbers.ci_high:.1f} %".replace(" ", "\u00a0")
+    return (
+        f"{100 * numbers.failure_rate:.1f} %",
+        f'<span title="95 % confidence interval">likely {interval}</span>{beside}',
+    )
 
 
 def _duration(numbers: Headline, seconds: float) -> tuple[str, str]:
@@ -114,9 +124,11 @@ def _duration(numbers: Headline, seconds: float) -> tuple[str, str]:
 
 def _over_time(selection: Selection) -> str:
     line = measures.timeline(selection)
+    if len(line.starts) < 2:
+        return _panel("Activities over time", _soft("Nothing here says when it was created."))
     there = [label for label, count in line.counts.items() if count.any()]
     before, after = line.left_out
-    left_out = f"{before + after:,} outside this span are not drawn" if before + after else ""
+    left_out = f"{before + after:,} outside this time are not drawn" if before + after else ""
     return _panel(
         f"Activities over time, {_width(line)}",
         f'<div class="ak-plot">{timeline_svg(line)}</div>',
@@ -138,45 +150,61 @@ def _width(line: Timeline) -> str:
 def _durations(selection: Selection) -> str:
     bins = measures.histogram(selection)
     if not bins["n"].any():
-        return _panel("Durations", '<p class="ak-soft">Nothing that matches has a duration.</p>')
-    figure = histogram_svg(bins, measures.headline(selection))
-    return _panel("Durations (log scale)", f'<div class="ak-plot">{figure}</div>')
+        return _panel("Durations", _soft("Nothing that matches has a duration."))
+    numbers = measures.headline(selection)
+    said = (
+        f"p50 {_duration(numbers, numbers.p50_s)[0]} · p95 {_duration(numbers, numbers.p95_s)[0]}"
+    )
+    plot = f'<div class="ak-plot">{histogram_svg(bins, numbers)}</div>'
+    return _panel("Durations, log scale", plot, said)
 
 
 def _resources(selection: Selection) -> str:
     top = measures.top_resources(selection)
     rows = [
-        (str(row.resource), f"{row.resource} · {row.tenant}: {row.n_failed:,} of {row.n_decided:,} runs failed",
-         int(row.n_failed), f"{row.n_failed:,} of {row.n_decided:,}")
-        for row in top.itertuples()
-    ]  # fmt: skip
+        (
+            f"{row['resource']}",
+            f"{row['resource']} · {row['tenant']}",
+            int(row["n_failed"]),
+            f"{row['n_failed']:,} of {row['n_decided']:,}",
+        )
+        for row in top.to_dict("records")
+    ]
     return _panel("Resources with most failures", bars(rows, COLOUR["error"]) or _no_failure())
 
 
 def _reasons(selection: Selection) -> str:
     top = measures.reasons(selection)
     rows = [
-        (str(row.signature), f"{row.signature}: {row.n:,} runs on {row.n_resources:,} resources",
-         int(row.n_resources), f"{row.n_resources:,} res., {row.n:,} runs")
-        for row in top.itertuples()
-    ]  # fmt: skip
-    return _panel("Failure reasons, by resources", bars(rows, COLOUR["error"]) or _no_failure())
+        (
+            f"{row['signature']}",
+            f"{row['signature']}: {row['n']:,} runs on {row['n_resources']:,} resources",
+            int(row["n_resources"]),
+            f"{row['n']:,} on {row['n_resources']:,}",
+        )
+        for row in top.to_dict("records")
+    ]
+    return _panel(
+        "Failure reasons, runs on resources",
+        bars(rows, COLOUR["error"], long=True) or _no_failure(),
+    )
 
 
 def _no_failure() -> str:
-    return '<p class="ak-soft">No root activity that matches has failed.</p>'
+    return _soft("No root activity that matches has failed.")
 
 
 def _facet(selection: Selection, name: str) -> str:
     options, more = selection.options(name, limit=8)
     rows = [
-        (f"{'☑ ' if one.chosen else ''}{one.label}", one.label, one.n, f"{one.n:,}") for one in options
+        (f"{'☑ ' if one.chosen else ''}{one.label}", one.label, one.n, f"{one.n:,}")
+        for one in options
     ]
-    tail = f'<p class="ak-soft">and {more:,} more</p>' if more else ""
+    tail = _soft(f"and {more:,} more") if more else ""
     return _panel(selection.cube.facets[name].title, bars(rows, NEUTRAL) + tail)
 
 
-def bars(rows: Sequence[tuple[str, str, int, str]], fill: str) -> str:
+def bars(rows: Sequence[tuple[str, str, int, str]], fill: str, *, long: bool = False) -> str:
     """Render a ranking: name, what hovering says, length of the bar, number."""
     most = max((length for *_, length, _ in rows), default=0) or 1
     lines = "".join(
@@ -184,27 +212,47 @@ def bars(rows: Sequence[tuple[str, str, int, str]], fill: str) -> str:
         f'<i style="width:{100 * length / most:.1f}%;background:{fill}"></i><em>{said}</em>'
         for name, full, length, said in rows
     )
-    return f'<div class="ak-bars">{lines}</div>' if rows else ""
+    return f'<div class="ak-bars{" ak-long" if long else ""}">{lines}</div>' if rows else ""
 
 
-def table(selection: Selection, number: int, *, size: int = PAGE, sort: str = "createdAt", descending: bool = True) -> str:
+def table(
+    selection: Selection,
+    number: int,
+    *,
+    size: int = PAGE,
+    sort: str = "createdAt",
+    descending: bool = True,
+) -> str:
     """Render one page of the matching activities."""
     rows = measures.page(selection, number, size=size, sort=sort, descending=descending)
-    heads = [("Created (UTC)", 15), ("Outcome", 11), ("Operation", 20), ("Tenant", 18), ("Resource", 20), ("Duration", 11)]
+    heads = [
+        ("Created (UTC)", 15),
+        ("Outcome", 11),
+        ("Operation", 20),
+        ("Tenant", 18),
+        ("Resource", 20),
+        ("Duration", 11),
+    ]
     head = "".join(
-        f'<th scope="col" style="width:{width}%"{_number(title)}>{title}</th>' for title, width in heads
+        f'<th scope="col" style="width:{width}%"{_number(title)}>{title}</th>'
+        for title, width in heads
     )
     body = "".join(
-        f"<tr><td>{row.createdAt:%Y-%m-%d %H:%M:%S}</td><td>{badge(row.outcome)}</td>"
-        f"{_cell(row.operation)}{_cell(row.tenant)}{_cell(row.resource)}"
-        f'<td class="num">{_lasted(row.duration_s, running=row.running)}</td></tr>'
-        for row in rows.itertuples()
+        f"<tr><td>{_moment(row['createdAt'])}</td><td>{badge(row['outcome'])}</td>"
+        f"{_cell(row['operation'])}{_cell(row['tenant'])}{_cell(row['resource'])}"
+        f'<td class="num">{_lasted(row["duration_s"], running=row["running"])}</td></tr>'
+        for row in rows.to_dict("records")
     )
-    return f'<div class="ak-table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    rows_ = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="ak-table"><table>{rows_}</table></div>'
 
 
 def _number(title: str) -> str:
     return ' class="num"' if title == "Duration" else ""
+
+
+def _moment(moment: pd.Timestamp | NaTType) -> str:
+    return "–" if pd.isna(moment) else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _cell(text: str) -> str:
@@ -212,7 +260,7 @@ def _cell(text: str) -> str:
 
 
 def _lasted(seconds: float, *, running: bool) -> str:
-    return f"{duration_text(seconds)} so far" if running else duration_text(seconds)
+    return f"≥ {duration_text(seconds)}" if running else duration_text(seconds)
 
 
 def badge(outcome: str) -> str:
@@ -225,7 +273,7 @@ def badge(outcome: str) -> str:
 
 
 def span(selection: Selection, number: int, *, size: int = PAGE) -> str:
-    """Say which rows a page shows: 1–25 of 3,337."""
+    """Say which rows a page shows: "1-25 of 3,337", with a dash."""
     first, last = number * size + 1, min((number + 1) * size, selection.matching)
     return f"{first:,}–{last:,} of {selection.matching:,}" if selection.matching else "0 of 0"
 
@@ -241,21 +289,34 @@ def option_bars(name: str, options: Sequence[Option]) -> str:
 
 def code(selection: Selection) -> str:
     """Render the Python that gives the same rows."""
+    size = f"{selection.matching:,} × {selection.cube.df.shape[1]:,}"
     return (
-        '<details class="ak-code"><summary><b>Use this selection in Python</b> <span class="ak-soft">'
-        f"explorer.filtered → DataFrame, {selection.matching:,} × {selection.cube.df.shape[1]:,}"
+        '<details class="ak-code"><summary><b>Use this selection in Python</b>'
+        f' <span class="ak-soft">.filtered → DataFrame, {size}'
         f"</span></summary><pre>{escape(selection.code)}</pre></details>"
     )
 
 
 def alert(text: str, details: str = "") -> str:
     """Render what went wrong, so that it stays on the dashboard."""
-    more = f"<details><summary>Details</summary><pre>{escape(details)}</pre></details>" if details else ""
+    more = (
+        f"<details><summary>Details</summary><pre>{escape(details)}</pre></details>"
+        if details
+        else ""
+    )
     return f'<div class="ak-error" role="alert"><b>✕ {escape(text)}</b>{more}</div>'
 
 
+def _soft(text: str) -> str:
+    return f'<p class="ak-soft">{text}</p>'
+
+
 def _panel(title: str, body: str, beside: str = "") -> str:
-    head = f'<div class="ak-head"><b>{title}</b><span class="ak-soft">{beside}</span></div>' if title else ""
+    head = (
+        f'<div class="ak-head"><b>{title}</b><span class="ak-soft">{beside}</span></div>'
+        if title
+        else ""
+    )
     return f'<div class="ak-panel">{head}{body}</div>'
 
 

@@ -17,7 +17,9 @@ from activitykit.filters import GUID, Filter, format_time
 TIME: Final = "time"
 """Stands for ``since``, ``until`` and ``on`` together where fields are named."""
 
-SPANS: Final = {"24 h": "24h", "7 d": "7d", "30 d": "30d"}
+SPANS: Final = {
+    "24 h": pd.Timedelta(24, "h"), "7 d": pd.Timedelta(7, "D"), "30 d": pd.Timedelta(30, "D")
+}  # fmt: skip
 _OPEN: Final = Filter()
 
 
@@ -26,7 +28,7 @@ class Option:
     """One line of a facet: its name, how many rows choosing it would give, and whether it is on."""
 
     label: str
-    values: tuple[str, ...]
+    terms: tuple[str, ...]
     n: int
     chosen: bool
 
@@ -48,6 +50,13 @@ class Selection:
         Activities, or a `Cube` made of them.
     where
         Which to look at.
+    before
+        An earlier selection of the same cube, whose work is taken over where a field is the same.
+
+    Attributes
+    ----------
+    parts
+        For each field that narrows the rows, which rows meet it.
 
     Raises
     ------
@@ -55,34 +64,34 @@ class Selection:
         When the frame lacks a column of the explorer.
     """
 
-    def __init__(self, source: pd.DataFrame | Cube, where: Filter = _OPEN) -> None:
+    def __init__(
+        self,
+        source: pd.DataFrame | Cube,
+        where: Filter = _OPEN,
+        *,
+        before: "Selection | None" = None,
+    ) -> None:
         self.cube = source if isinstance(source, Cube) else Cube(source)
         self.filter = where
+        self.parts: dict[str, Array] = {}
         self._rows: dict[frozenset[str], Array] = {}
-        self._parts: dict[str, Array] = {}
-        self._find({}, _OPEN)
+        for name in _active(where):
+            if before and _value(before.filter, name) == _value(where, name):
+                self.parts[name] = before.parts[name]
+            elif name == TIME:
+                self.parts[name] = self.cube.between(where)
+            else:
+                self.parts[name] = self.cube.mask(name, getattr(where, name))
 
     def where(self, where: Filter) -> "Selection":
-        """Give the selection of another filter, taking over what stays the same."""
-        other = Selection.__new__(Selection)
-        other.cube, other.filter, other._rows, other._parts = self.cube, where, {}, {}
-        other._find(self._parts, self.filter)
-        return other
-
-    def _find(self, known: dict[str, Array], before: Filter) -> None:
-        for name in _active(self.filter):
-            if name in known and _value(before, name) == _value(self.filter, name):
-                self._parts[name] = known[name]
-            elif name == TIME:
-                self._parts[name] = self.cube.between(self.filter)
-            else:
-                self._parts[name] = self.cube.mask(name, getattr(self.filter, name))
+        """Give the selection of another filter, which takes over what stays the same."""
+        return Selection(self.cube, where, before=self)
 
     def rows(self, *without: str) -> Array:
         """Give the positions, in the order of time, of what matches but for the named fields."""
-        names = frozenset(self._parts.keys() - set(without))
+        names = frozenset(self.parts.keys() - set(without))
         if names not in self._rows:
-            masks = [self._parts[name] for name in names]
+            masks = [self.parts[name] for name in names]
             self._rows[names] = (
                 np.flatnonzero(np.logical_and.reduce(masks)) if masks else np.arange(self.cube.n)
             )
@@ -124,16 +133,16 @@ class Selection:
         facet = self.cube.facets[name]
         counts = self._counts(facet)
         wanted = {_key(value) for value in getattr(self.filter, facet.field)}
-        on = [any(_key(value) in wanted for value in values) for values in facet.values]
-        numbers = range(len(facet.labels))
+        on = [any(_key(value) in wanted for value in values) for values in facet.terms]
+        numbers = list(range(len(facet.labels)))
         if facet.ranked:
-            numbers = sorted(numbers, key=lambda i: -counts[i])
+            numbers.sort(key=lambda i: -counts[i])
         if search:
             needle = search.casefold()
             numbers = [i for i in numbers if on[i] or needle in facet.labels[i].casefold()]
         shown = [i for place, i in enumerate(numbers) if limit is None or place < limit or on[i]]
         options = [
-            Option(facet.labels[i], facet.values[i], self._exactly(facet, i, counts), on[i])
+            Option(facet.labels[i], facet.terms[i], self._exactly(facet, i, counts), on[i])
             for i in shown
         ]
         return options, len(numbers) - len(shown)
@@ -145,7 +154,7 @@ class Selection:
     def _exactly(self, facet: Facet, option: int, counts: Array) -> int:
         if option not in facet.odd:
             return int(counts[option])
-        found = self.cube.mask(facet.field, facet.values[option])
+        found = self.cube.mask(facet.field, facet.terms[option])
         return int(np.count_nonzero(found[self.rows(facet.field)]))
 
     def toggle(self, name: str, values: Sequence[str]) -> Filter:
@@ -153,13 +162,13 @@ class Selection:
         field = self.cube.facets[name].field
         now, keys = getattr(self.filter, field), {_key(value) for value in values}
         kept = [value for value in now if _key(value) not in keys]
-        return replace(self.filter, **{field: kept if len(kept) < len(now) else [*now, *values]})
+        return altered(self.filter, field, kept if len(kept) < len(now) else [*now, *values])
 
     def conditions(self) -> list[Condition]:
         """Say what is on, one by one."""
         found = []
         by_field = {facet.field: facet for facet in self.cube.facets.values()}
-        for name in self._parts:
+        for name in self.parts:
             facet, value = by_field.get(name), _value(self.filter, name)
             if facet is not None:
                 found += self._chosen(facet)
@@ -168,16 +177,14 @@ class Selection:
                 found.append(Condition(text, replace(self.filter, since=None, until=None)))
             else:
                 shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-                default = getattr(_OPEN, name)
-                found.append(
-                    Condition(f"{name.replace('_', ' ')}: {shown}", replace(self.filter, **{name: default}))
-                )
+                without = altered(self.filter, name, getattr(_OPEN, name))
+                found.append(Condition(f"{name.replace('_', ' ')}: {shown}", without))
         return found
 
     def _chosen(self, facet: Facet) -> list[Condition]:
         label = {
             _key(value): (label, values)
-            for label, values in zip(facet.labels, facet.values, strict=True)
+            for label, values in zip(facet.labels, facet.terms, strict=True)
             for value in values
         }
         wanted = getattr(self.filter, facet.field)
@@ -189,11 +196,10 @@ class Selection:
 
     def span(self, name: str) -> Filter:
         """Give the filter for one of `SPANS` before the newest activity, or for all time."""
-        if name not in SPANS or self.cube.n == 0:
+        if name not in SPANS or pd.isna(self.cube.newest):
             return replace(self.filter, since=None, until=None)
-        since = self.cube.newest - pd.Timedelta(SPANS[name])
+        since = self.cube.newest - SPANS[name]
         return replace(self.filter, since=since, until=None, on="createdAt")
-
 
     @property
     def code(self) -> str:
@@ -226,7 +232,22 @@ class Selection:
     @property
     def entered(self) -> pd.Timestamp | None:
         """Since when rows were selected by their end, which durations must make up for, or None."""
-        return self.filter.since if self.filter.on == "completedAt" else None
+        return edges(self.filter)[0] if self.filter.on == "completedAt" else None
+
+
+def altered(where: Filter, field: str, value: object) -> Filter:
+    """Give a filter with one field set anew."""
+    new: dict[str, Any] = {field: value}
+    return replace(where, **new)
+
+
+def edges(where: Filter) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """Give ``since`` and ``until``, which a filter holds as timestamps whatever it was made of."""
+    since, until = where.since, where.until
+    return (
+        since if isinstance(since, pd.Timestamp) else None,
+        until if isinstance(until, pd.Timestamp) else None,
+    )
 
 
 def _active(where: Filter) -> Iterator[str]:
@@ -250,7 +271,5 @@ def _key(value: str) -> str:
 
 
 def _interval(where: Filter) -> str:
-    edges = {"from": where.since, "before": where.until}
-    return " ".join(
-        f"{word} {format_time(edge)}" for word, edge in edges.items() if edge is not None
-    )
+    words = zip(("from", "before"), edges(where), strict=True)
+    return " ".join(f"{word} {format_time(edge)}" for word, edge in words if edge is not None)

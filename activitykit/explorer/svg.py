@@ -10,7 +10,7 @@ import pandas as pd
 from activitykit.explorer.cube import Array
 from activitykit.explorer.measures import Headline, Timeline
 from activitykit.palette import COLOUR, MARK, NEUTRAL
-from activitykit.wording import counted, duration_text
+from activitykit.wording import duration_text
 
 _BARS, _RATE, _AXIS = 130, 46, 20
 _FAMILY = {
@@ -36,7 +36,8 @@ def legend(outcomes: Sequence[str]) -> str:
     for outcome in outcomes:
         groups.setdefault((colour(outcome), mark(outcome)), []).append(outcome)
     return "".join(
-        f'<span><i class="ak-swatch" style="background:{fill}"></i>{sign} {escape(", ".join(names))}</span>'
+        f'<span><i class="ak-swatch" style="background:{fill}"></i>'
+        f"{sign} {escape(', '.join(names))}</span>"
         for (fill, sign), names in groups.items()
     )
 
@@ -53,13 +54,15 @@ def timeline_svg(line: Timeline) -> str:
     highest = min(1.0, _round_up(100 * float(np.nanmax(rate, initial=0.0))) / 100) or 1.0
     middle = _BARS + 20
     height = middle + _RATE + _AXIS
-    name = f"{counted(int(total.sum()), 'activity').replace('activitys', 'activities')} over time by outcome; below, the failure rate"
+    name = f"Activities over time by outcome, {int(total.sum()):,}; below, the failure rate"
     parts = [
         f'<svg height="{height}" role="img" aria-label="{name}">',
         *_scale([(0, "0"), (top / 2, f"{top / 2:,.0f}"), (top, f"{top:,}")], top, _BARS, 0),
         *_stack(line, top),
         f'<text x="0" y="{middle - 6}">Failure rate of root activities</text>',
-        *_scale([(0, "0 %"), (highest, f"{highest:.0%}".replace("%", " %"))], highest, _RATE, middle),
+        *_scale(
+            [(0, "0 %"), (highest, f"{highest:.0%}".replace("%", " %"))], highest, _RATE, middle
+        ),
         f'<g fill="{COLOUR["error"]}">',
         *_columns(np.nan_to_num(rate) / highest * _RATE, np.full(n, middle + _RATE)),
         "</g>",
@@ -117,28 +120,30 @@ def _hovers(line: Timeline, total: Array, rate: Array, height: float) -> Iterato
     """Lay an invisible column over each bucket that tells its numbers."""
     n = len(total)
     shown = "%Y-%m-%d" if _step(line.starts) >= pd.Timedelta(1, "D") else "%Y-%m-%d %H:%M"
-    for i in np.flatnonzero(total > 0):
+    for i in np.flatnonzero(total > 0).tolist():
         said = [f"{label} {count[i]:,}" for label, count in line.counts.items() if count[i]]
         if not math.isnan(rate[i]):
             said.append(f"failure rate {rate[i]:.1%} of {line.n_decided[i]:,}")
         text = f"{line.starts[i].strftime(shown)} UTC: {', '.join(said)}"
         yield (
-            f'<rect x="{100 * i / n:.2f}%" width="{100 / n:.2f}%" height="{height}" fill="transparent">'
-            f"<title>{escape(text)}</title></rect>"
+            f'<rect x="{100 * i / n:.2f}%" width="{100 / n:.2f}%" height="{height}"'
+            f' fill="transparent"><title>{escape(text)}</title></rect>'
         )
 
 
 def _time_axis(edges: pd.DatetimeIndex, height: float) -> Iterator[str]:
     n = len(edges) - 1
-    long = edges[-1] - edges[0] > pd.Timedelta(2, "D")
-    years = edges[-1] - edges[0] > pd.Timedelta(400, "D")
-    shown = "%b %Y" if years else "%-d %b" if long else "%H:%M"
+    reach = edges[-1] - edges[0]
     last = ""
-    for i in range(n):
-        text = edges[i].strftime(shown)
-        spaced = i % max(1, round(n / 8)) == 0 and i < n - n / 20
-        if spaced and text != last:
-            yield f'<text x="{100 * i / n:.2f}%" y="{height - 4}" text-anchor="middle">{text}</text>'
+    for i in range(0, n - n // 20, max(1, round(n / 8))):
+        edge = edges[i]
+        if reach > pd.Timedelta(400, "D"):
+            text = f"{edge:%b %Y}"
+        else:
+            text = f"{edge.day} {edge:%b}" if reach > pd.Timedelta(2, "D") else f"{edge:%H:%M}"
+        if text != last:
+            yield f'<text x="{100 * i / n:.2f}%" y="{height - 4}" text-anchor="middle">'
+            yield f"{text}</text>"
             last = text
 
 
@@ -149,8 +154,7 @@ def _step(edges: pd.DatetimeIndex) -> pd.Timedelta:
 def histogram_svg(bins: pd.DataFrame, numbers: Headline, height: int = 128) -> str:
     """Draw durations on a log axis with median and 95th percentile."""
     used = np.flatnonzero(bins["n"] > 0)
-    low, high = max(used[0] - 2, 0), min(used[-1] + 3, len(bins))
-    bins = bins.iloc[low:high]
+    bins = bins.iloc[max(used[0] - 2, 0) : used[-1] + 3]
     left, right = math.log10(bins["low_s"].iloc[0]), math.log10(bins["high_s"].iloc[-1])
     top = _round_up(int(bins["n"].max()))
     plot = height - _AXIS - 18
@@ -158,30 +162,32 @@ def histogram_svg(bins: pd.DataFrame, numbers: Headline, height: int = 128) -> s
     def place(seconds: float) -> float:
         return 100 * (math.log10(max(seconds, 1e-9)) - left) / (right - left)
 
-    said = f"Durations: median {duration_text(numbers.p50_s)}, 95th percentile {duration_text(numbers.p95_s)}"
+    name = f"Durations: median {duration_text(numbers.p50_s)}, p95 {duration_text(numbers.p95_s)}"
+    ticks = [(place(seconds), duration_text(seconds)) for seconds in _TICKS_S]
+    lines = ((place(numbers.p50_s), "p50", "end", -4), (place(numbers.p95_s), "p95", "start", 4))
     parts = [
-        f'<svg height="{height}" role="img" aria-label="{said}"><svg y="18" height="{plot + _AXIS}">',
+        f'<svg height="{height}" role="img" aria-label="{name}">',
+        f'<svg y="18" height="{plot + _AXIS}">',
         *_scale([(0, "0"), (top / 2, f"{top / 2:,.0f}"), (top, f"{top:,}")], top, plot, 0),
         f'<g fill="{NEUTRAL}">',
         *_columns(bins["n"].to_numpy() / top * plot, np.full(len(bins), float(plot))),
         "</g>",
+        *(
+            f'<text x="{x:.1f}%" y="{plot + 15}" text-anchor="middle">{text}</text>'
+            for x, text in ticks
+            if 2 <= x <= 98
+        ),
+        "</svg>",
+        *(
+            f'<line class="axis" x1="{x:.1f}%" x2="{x:.1f}%" y1="2" y2="{plot + 18}"'
+            f' stroke-dasharray="3 2"/>'
+            f'<text x="{x:.1f}%" dx="{dx}" y="10" text-anchor="{anchor}">{text}</text>'
+            for x, text, anchor, dx in lines
+            if 0 <= x <= 100
+        ),
+        "</svg>",
     ]
-    for seconds in _TICKS_S:
-        if 2 <= place(seconds) <= 98:
-            parts.append(
-                f'<text x="{place(seconds):.1f}%" y="{plot + 15}" text-anchor="middle">'
-                f"{duration_text(seconds)}</text>"
-            )
-    parts.append("</svg>")
-    for seconds, text, anchor in ((numbers.p50_s, "median", "end"), (numbers.p95_s, "p95", "start")):
-        if not math.isnan(seconds) and 0 <= place(seconds) <= 100:
-            x = f"{place(seconds):.1f}%"
-            shift = -4 if anchor == "end" else 4
-            parts.append(
-                f'<line class="axis" x1="{x}" x2="{x}" y1="2" y2="{plot + 18}" stroke-dasharray="3 2"/>'
-                f'<text x="{x}" dx="{shift}" y="10" text-anchor="{anchor}">{text} {duration_text(seconds)}</text>'
-            )
-    return "".join([*parts, "</svg>"])
+    return "".join(parts)
 
 
 def _round_up(value: float) -> int:

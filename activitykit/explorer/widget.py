@@ -17,15 +17,16 @@ import traitlets
 
 from activitykit.errors import ActivityKitError
 from activitykit.explorer import render
-from activitykit.explorer.selection import SPANS, Option, Selection
+from activitykit.explorer.selection import SPANS, Option, Selection, altered, edges
 from activitykit.explorer.svg import mark
 from activitykit.filters import Filter, format_time, to_timestamp
 from activitykit.wording import short
 
 _LIMITS: Final = {
-    "outcome": 12, "state": 8, "operation": 8, "tenant": 8, "plan": 5, "resource": 5, "started_by": 4,
+    "outcome": 12, "state": 8, "operation": 8, "tenant": 8, "plan": 5, "resource": 5,
+    "started_by": 4,
 }  # fmt: skip
-_LONGEST_LABEL: Final = 24
+_ROOM: Final = 27  # characters in a line of a facet
 _SORTS: Final = {
     "newest first": ("createdAt", True),
     "oldest first": ("createdAt", False),
@@ -39,7 +40,7 @@ _SORTS: Final = {
 _HINT: Final = "UTC, such as 2026-01-31 22:00 or 36h; empty: no limit"
 
 
-class Explorer(widgets.VBox):
+class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     """The dashboard over a frame; made by `explore`.
 
     Attributes
@@ -61,7 +62,12 @@ class Explorer(widgets.VBox):
         left = widgets.VBox([box.box for box in self.facets.values()]).add_class("ak-left")
         right = widgets.VBox([self._said, self._chips, self._views, self._make_pager(), self._code])
         super().__init__(
-            [self._style, self._top, self._alert, widgets.HBox([left, right.add_class("ak-right")])],
+            [
+                self._style,
+                self._top,
+                self._alert,
+                widgets.HBox([left, right.add_class("ak-right")]),
+            ],
             filter=where,
         )
         self.add_class("ak-explorer").add_class("ak")
@@ -79,7 +85,8 @@ class Explorer(widgets.VBox):
         return self.selection.code
 
     def __repr__(self) -> str:
-        return f"<Explorer: {self.selection.matching:,} of {self.selection.cube.n:,} activities, {self.filter!r}>"
+        now = self.selection
+        return f"<Explorer: {now.matching:,} of {now.cube.n:,} activities, {self.filter!r}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - as ipywidgets has it
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -98,7 +105,10 @@ class Explorer(widgets.VBox):
         ).add_class("ak-search")
         self._span = widgets.ToggleButtons(
             options=[*SPANS, "All"],
-            tooltips=[*(f"The last {name} before the newest activity" for name in SPANS), "All time"],
+            tooltips=[
+                *(f"The last {name} before the newest activity" for name in SPANS),
+                "All time",
+            ],
         ).add_class("ak-span")
         self._since = widgets.Text(
             description="From", placeholder="UTC", continuous_update=False, tooltip=_HINT
@@ -106,8 +116,12 @@ class Explorer(widgets.VBox):
         self._until = widgets.Text(
             description="To", placeholder="UTC", continuous_update=False, tooltip=_HINT
         ).add_class("ak-time")
-        reset = widgets.Button(description="Reset", tooltip="Show everything again").add_class("ak-plain")
-        self._top = widgets.HBox([self._text, self._span, self._since, self._until, reset]).add_class("ak-top")
+        reset = widgets.Button(description="Reset", tooltip="Show everything again").add_class(
+            "ak-plain"
+        )
+        self._top = widgets.HBox(
+            [self._text, self._span, self._since, self._until, reset]
+        ).add_class("ak-top")
         self._alert, self._said = widgets.HTML(), widgets.HTML()
         self._chips = widgets.HBox().add_class("ak-chips")
         self._on(self._text, lambda text: replace(self.filter, text=text.strip()))
@@ -119,14 +133,16 @@ class Explorer(widgets.VBox):
     def _edge(self, name: str, text: str) -> Filter:
         newest = None if pd.isna(self.selection.cube.newest) else self.selection.cube.newest
         moment = to_timestamp(text, now=newest) if text.strip() else None
-        return replace(self.filter, **{name: moment})
+        return altered(self.filter, name, moment)
 
     def _make_pager(self) -> widgets.VBox:
         self._where = widgets.HTML()
-        self._sort = widgets.Dropdown(options=list(_SORTS), description="Sort", tooltip="Order of the table")
+        self._sort = widgets.Dropdown(
+            options=list(_SORTS), description="Sort", tooltip="Order of the table"
+        )
         turns = [
-            ("«", "First page", lambda last: 0),
-            ("‹", "Page before", lambda last: max(self._page - 1, 0)),
+            ("«", "First page", lambda _: 0),
+            ("‹", "Page before", lambda _: max(self._page - 1, 0)),
             ("›", "Next page", lambda last: min(self._page + 1, last)),
             ("»", "Last page", lambda last: last),
         ]
@@ -135,7 +151,7 @@ class Explorer(widgets.VBox):
             button = widgets.Button(description=sign, tooltip=tip).add_class("ak-turn")
             button.on_click(lambda _, to=to: self._turn(to))
             self._turns.append(button)
-        self._sort.observe(lambda _: self._turn(lambda last: 0), "value")
+        self._sort.observe(lambda _: self._turn(lambda _: 0), "value")
         head = widgets.HBox([
             widgets.HTML("<b>Matching activities</b>"), self._where, *self._turns, self._sort,
         ]).add_class("ak-pager")  # fmt: skip
@@ -167,7 +183,8 @@ class Explorer(widgets.VBox):
             self._alert.value = render.alert(str(error))
         except Exception as error:  # noqa: BLE001 - a callback has nobody to raise to
             self._alert.value = render.alert(
-                f"This is a fault of the dashboard, {type(error).__name__}: {error}", traceback.format_exc()
+                f"This is a fault of the dashboard, {type(error).__name__}: {error}",
+                traceback.format_exc(),
             )
 
     # views
@@ -203,7 +220,7 @@ class Explorer(widgets.VBox):
         try:
             self._text.value = where.text
             self._span.value = next((name for name, same in spans.items() if same == where), None)
-            for field, moment in ((self._since, where.since), (self._until, where.until)):
+            for field, moment in zip((self._since, self._until), edges(where), strict=True):
                 field.value = "" if moment is None else format_time(moment)
         finally:
             self._quiet = False
@@ -217,9 +234,13 @@ class Explorer(widgets.VBox):
         sort, descending = _SORTS[self._sort.value]
         last = max(self.selection.matching - 1, 0) // render.PAGE
         self._where.value = render.span(self.selection, self._page)
-        for button, dead in zip(self._turns, (self._page == 0,) * 2 + (self._page == last,) * 2, strict=True):
+        for button, dead in zip(
+            self._turns, (self._page == 0,) * 2 + (self._page == last,) * 2, strict=True
+        ):
             button.disabled = dead
-        self._table.value = render.table(self.selection, self._page, sort=sort, descending=descending)
+        self._table.value = render.table(
+            self.selection, self._page, sort=sort, descending=descending
+        )
 
 
 class _FacetBox:
@@ -228,14 +249,14 @@ class _FacetBox:
     def __init__(self, explorer: Explorer, name: str) -> None:
         self._explorer, self._name, self._quiet = explorer, name, False
         facet = explorer.selection.cube.facets[name]
-        title = facet.title.lower()
-        self._values: list[tuple[str, ...]] = []
+        heading, title = widgets.HTML(f"<b>{escape(facet.title)}</b>"), facet.title.lower()
+        self._terms: list[tuple[str, ...]] = []
         self._buttons: list[widgets.ToggleButton] = []
         self._clear = widgets.Button(
             description="clear", tooltip=f"Take off what is chosen under {title}"
         ).add_class("ak-clear")
         self._clear.on_click(
-            lambda _: explorer.choose(lambda: replace(explorer.filter, **{facet.field: ()}))
+            lambda _: explorer.choose(lambda: altered(explorer.filter, facet.field, ()))
         )
         self.search = widgets.Text(
             placeholder=f"Search {len(facet.labels):,}",
@@ -246,10 +267,8 @@ class _FacetBox:
         self.search.layout.display = None if len(facet.labels) > _LIMITS[name] else "none"
         self.options = widgets.VBox().add_class("ak-facet").add_class(f"ak-facet-{name}")
         self._more = widgets.HTML().add_class("ak-more")
-        head = widgets.HBox([widgets.HTML(f"<b>{escape(facet.title)}</b>"), self._clear])
-        self.box = widgets.VBox(
-            [head.add_class("ak-facet-head"), self.search, self.options, self._more]
-        ).add_class("ak-facet-box")
+        head = widgets.HBox([heading, self._clear, self.search]).add_class("ak-facet-head")
+        self.box = widgets.VBox([head, self.options, self._more]).add_class("ak-facet-box")
 
     def show(self, selection: Selection) -> str:
         """Show the counts of a selection, and give the style rules for the bars behind them."""
@@ -258,7 +277,7 @@ class _FacetBox:
         )
         while len(self._buttons) < len(options):
             self._buttons.append(self._button(len(self._buttons)))
-        self._values = [option.values for option in options]
+        self._terms = [option.terms for option in options]
         self._quiet = True
         try:
             for button, option in zip(self._buttons, options, strict=False):
@@ -267,7 +286,7 @@ class _FacetBox:
             self._quiet = False
         if len(self.options.children) != len(options):
             self.options.children = tuple(self._buttons[: len(options)])
-        self._clear.layout.visibility = "visible" if any(o.chosen for o in options) else "hidden"
+        self._clear.layout.display = None if any(o.chosen for o in options) else "none"
         self._more.value = f"+ {more:,} more – use search" if more else ""
         return render.option_bars(self._name, options)
 
@@ -277,17 +296,19 @@ class _FacetBox:
         def pressed(_: object) -> None:
             if not self._quiet:
                 now = self._explorer.selection
-                self._explorer.choose(lambda: now.toggle(self._name, self._values[place]))
+                self._explorer.choose(lambda: now.toggle(self._name, self._terms[place]))
 
         button.observe(pressed, "value")
         return button
 
     def _dress(self, button: widgets.ToggleButton, option: Option) -> None:
         sign = f"{mark(option.label)} " if self._name == "outcome" else ""
-        label = "\u2005".join(f"{sign}{short(option.label, _LONGEST_LABEL)}".split())
+        number = f"{option.n:,}"
+        # fixed spaces do not grow, so that only the number moves to the right edge
+        label = "\u2005".join(f"{sign}{short(option.label, _ROOM - len(number))}".split())
         with button.hold_sync():
             # isolated, because a name from right to left would take the number along
-            button.description = f"\u2068{label}\u2069 {option.n:,}"
+            button.description = f"\u2068{label}\u2069 {number}"
             button.tooltip = f"{render.cut(option.label)}: {option.n:,}" + (
                 ", chosen; press to take off" if option.chosen else ""
             )
