@@ -164,10 +164,8 @@ def stats(
     if sort:
         require(result.columns, [sort], "--sort")
         result = result.sort_values(sort, ascending=False, kind="stable")
-    shown = result[[name for name in result.columns if name not in {*_LEFT_TO_JSON} - {*by}]]
-    _show(
-        shown.head(rows), f"{statistic}: {min(rows, len(result))} of {counted(len(result), 'row')}"
-    )
+    shown = result[[*by, *_SHOWN[statistic]]].head(rows)
+    _show(shown, f"{statistic}: {len(shown)} of {counted(len(result), 'row')}")
 
 
 @cli.command()
@@ -360,16 +358,16 @@ def _show(df: pd.DataFrame, title: str) -> None:
 
 
 def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - a cell of any type
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
     if pd.isna(value):
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if name.endswith("_s"):
-        return duration_text(float(value))
-    if isinstance(value, float):
-        return f"{value:.1%}" if name in _FRACTIONS else f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) and name != "id" else str(value)
+        text = "–"
+    elif isinstance(value, bool):
+        text = "yes" if value else "no"
+    elif isinstance(value, pd.Timestamp):
+        text = f"{value:%Y-%m-%d %H:%M}"
+    elif name.endswith("_s"):
+        text = duration_text(float(value))
+    elif name in _FRACTIONS:
+        text = f"{value:.1%}"
+    else:
+        text = f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return text
