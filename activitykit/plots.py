@@ -227,10 +227,9 @@ def failure_trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     start, width = bucket_axis(ax, buckets["bucket"])
     middle = (start + width * BAR / 2)[buckets["failure_rate"].notna().to_numpy()]
     ax.vlines(middle, known["ci_low"], known["ci_high"], color=NEUTRAL, lw=2.5, alpha=0.8)
-    failed = known["failure_rate"] > 0
-    ax.plot(middle[failed], known["failure_rate"][failed], "D", ms=5, color=COLOUR["error"])
-    ax.plot(middle[~failed], known["failure_rate"][~failed], "o", ms=5, color=COLOUR["ok"],
-            mfc="none", clip_on=False)  # fmt: skip
+    for at, rate in zip(middle, known["failure_rate"], strict=True):
+        key, shape, face = ("error", "D", None) if rate else ("ok", "o", "none")
+        ax.plot([at], [rate], shape, ms=5, color=COLOUR[key], mfc=face, clip_on=False)
     percent_scale(ax.yaxis, ax.set_ylim, known["ci_high"].max())
     ax.set_ylabel("Failed, %")
     return ax

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 import activitykit as ak
+from activitykit._axes import INK
 from activitykit.filters import Filter
 from activitykit.report import render_report, sections, write_report
 from activitykit.report.period import read_period
@@ -124,6 +125,13 @@ def test_figures_are_well_formed_and_described():
     for figure in map(ET.fromstring, figures):
         assert figure.get("role") == "img"
         assert len(figure.get("aria-label")) > 20
+
+
+def test_figures_take_the_colours_of_the_page():
+    """Text and axes have no colour of their own, so that they read in dark mode and in print."""
+    assert "currentColor" in page()
+    assert INK not in page()
+    assert "prefers-color-scheme: dark" in page()
 
 
 def test_structure_is_accessible():
