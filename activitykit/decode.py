@@ -1,22 +1,22 @@
 """JSON bytes -> columns of single values, before anything is decided about their types.
 
-Objects at one path are decoded together, by a msgspec struct that learns their keys as they come,
-and equal objects (tenants, plans, results) once. A column is a path; what was found there is kept
-apart by kind (text, integer, number, boolean, JSON text), so nothing is converted, and nothing
-depends on the order of arrival, until all is known.
+Activities are decoded many at a time by msgspec structs that learn their keys as they come: one for
+the activity, and one for the context of each type of activity. A column is a path; what was found
+there is kept apart by kind (text, integer, number, boolean, JSON text), so nothing is converted, and
+nothing depends on the order of arrival, until all is known.
 
 `walk` says in a few lines what must come out. It does the work where msgspec cannot (lone
 surrogates, numbers beyond 64-bit floats, odd or very many keys), and the tests hold the fast way
 against it.
 """
 
+import contextlib
 import gc
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Union
 
 import msgspec
 import numpy as np
@@ -53,9 +53,18 @@ _STRICT_KINDS: Final = (
 _SCALAR: Final = str | int | float | bool | None
 _OPENING: Final = (b"{", b"[")
 
+# what msgspec raises for JSON that Python's own reader may still take
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# grouped by type of activity, since each type has its own keys
+_CONTEXT: Final = ("context",)
+
 _Path = tuple[str, ...]
 _Text = bytes | msgspec.Raw
 _Indices = npt.NDArray[np.int64]
+
+
+# what is known of the values of a key: nothing yet, single values, objects, or anything
+_Field = Union[None, Literal["scalar", "raw"], "_Shape"]
 
 
 class Spots(NamedTuple):
@@ -80,7 +89,6 @@ class Decoded:
     rows: int = 0
     pages: int = 0
     refused: list[str] = field(default_factory=list)
-    unlike: set[_Path] = field(default_factory=set)
     shapes: "dict[tuple[_Path, object], _Shape]" = field(default_factory=dict)
 
     def add(self, name: str, kind: str, values: Sequence[Any], spots: Spots) -> None:
@@ -123,62 +131,85 @@ class _Shape:
 
     def __init__(self, path: _Path) -> None:
         self.path = path
-        self.is_nested: dict[str, bool] = {}
+        self.fields: dict[str, _Field] = {}
         self.names: list[str] = []
-        self._read: Callable[[bytes], list[Any]] | None = None
+        self.struct: Any = None
+        self._decoder: Any = None
 
-    def read(self, texts: Sequence[_Text]) -> list[tuple[Any, ...]] | None:
-        """Give each object's values in the order of the keys, nested ones as raw JSON.
-
-        None when there is something that is no object, holds nothing, or that msgspec cannot read.
-        """
+    def read(self, texts: Sequence[_Text]) -> list[Any] | None:
+        """Read objects as structs; None when one is no object, or msgspec cannot read it."""
         joined = _join(texts)
-        if joined[1:2] != b"{":
-            return None
-        # a few objects mostly show all keys; if not, all of them do
-        for lesson in (None, texts[:100], texts):
-            try:
-                if lesson is not None:
-                    self._learn(lesson)
-                if self._read is not None:
-                    rows = [*map(msgspec.structs.astuple, self._read(joined))]
-                    return None if self._any_void(rows, joined) else rows
-            except msgspec.ValidationError:
-                continue
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                break
+        with contextlib.suppress(*_UNREADABLE):
+            if self._decoder is None:
+                self._learn_from(texts[:100])
+            for _ in range(2):
+                if self.struct is None:
+                    break
+                try:
+                    objects: list[Any] = self._decoder.decode(joined)
+                except msgspec.ValidationError:
+                    self._learn_from([text for text in texts if not self._can_read(text)])
+                else:
+                    return objects
         return None
 
-    def _any_void(self, rows: list[tuple[Any, ...]], joined: bytes) -> bool:
-        if b"null" not in joined:
-            return (None,) * len(self.is_nested) in rows
-        nested = sum(self.is_nested.values())
-        return any(
-            row.count(None) + nested >= len(row)
-            and all(v is None or (type(v) is msgspec.Raw and bytes(v) == b"null") for v in row)
-            for row in rows
-        )
-
-    def _learn(self, texts: Sequence[_Text]) -> None:
-        for item in _read_raw_objects(_join(texts)):
-            for key, raw in item.items():
-                nested = self.is_nested.get(key, False) or bytes(raw)[:1] in _OPENING
-                self.is_nested[key] = nested
-        self.names = [name_of((*self.path, key)) for key in self.is_nested]
-        fields = [
-            (f"f{i}", msgspec.Raw if nested else _SCALAR, None)
-            for i, nested in enumerate(self.is_nested.values())
-        ]
-        rename = {f"f{i}": key for i, key in enumerate(self.is_nested)}
+    def _can_read(self, text: _Text) -> bool:
         try:
-            struct = msgspec.defstruct(
-                "_", fields, rename=rename, forbid_unknown_fields=True, gc=False
+            self._decoder.decode(_join([text]))
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    def _learn_from(self, texts: Sequence[_Text]) -> None:
+        for item in _read_objects(_join(texts)):
+            self.learn(item)
+        self.build()
+        self._decoder = msgspec.json.Decoder(list[self.struct or dict])
+
+    def learn(self, item: dict[str, Any]) -> None:
+        """Take in the keys of an object and of those inside it."""
+        for key, value in item.items():
+            known = self.fields.get(key)
+            path = (*self.path, key)
+            if isinstance(value, dict) and len(path) <= DEEPEST and path != _CONTEXT:
+                if known is None:
+                    known = self.fields[key] = _Shape(path)
+                if isinstance(known, _Shape):
+                    known.learn(value)
+                else:
+                    self.fields[key] = "raw"
+            elif isinstance(value, dict | list) or (
+                value is not None and isinstance(known, _Shape)
+            ):
+                self.fields[key] = "raw"
+            elif known is None:
+                self.fields[key] = None if value is None else "scalar"
+
+    def build(self) -> None:
+        """Make the struct; there is none for very many keys, or such as msgspec does not take."""
+        self.names = [name_of((*self.path, key)) for key in self.fields]
+        types: list[Any] = []
+        for key, known in self.fields.items():
+            if isinstance(known, _Shape):
+                known.build()
+                if known.struct is None:
+                    self.fields[key] = known = "raw"
+            types.append(
+                known.struct | None
+                if isinstance(known, _Shape)
+                else msgspec.Raw
+                if known == "raw"
+                else _SCALAR
             )
-        except ValueError:
-            self._read = None  # msgspec takes no quotes, backslashes or control characters in keys
-        else:
-            few = len(fields) <= _MAX_KEYS
-            self._read = msgspec.json.Decoder(list[struct]).decode if few else None  # type: ignore[valid-type]
+        fields = [(f"f{i}", of, None) for i, of in enumerate(types)]
+        rename = {f"f{i}": key for i, key in enumerate(self.fields)}
+        self.struct = None
+        if len(fields) <= _MAX_KEYS:
+            # ValueError: quotes, backslashes, control characters or half surrogates in keys
+            with contextlib.suppress(ValueError):
+                self.struct = msgspec.defstruct(
+                    "_", fields, rename=rename, forbid_unknown_fields=True, gc=False
+                )
 
 
 def _join(texts: Sequence[_Text]) -> bytes:
@@ -193,7 +224,7 @@ class _Page(msgspec.Struct):
 _split_documents = msgspec.json.Decoder(msgspec.Raw).decode_lines
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _read_page = msgspec.json.Decoder(_Page).decode
-_read_raw_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
+_read_objects = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _read_any = msgspec.json.Decoder().decode
 
 
@@ -248,7 +279,7 @@ def to_json(value: object) -> str:
 def _compact(text: bytes) -> str:
     try:
         return msgspec.json.encode(_read_any(text)).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return json.dumps(json.loads(text), separators=(",", ":"))
 
 
@@ -274,7 +305,7 @@ def _items(chunk: bytes, lines: int) -> list[_Text]:
         # looking for the word first spares the activities from being read twice
         if b'"items"' in chunk:
             items = [raw for text in items for raw in _page_items(text)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         documents = _read_by_python(chunk, lines)
         return [json.dumps(item).encode() for document in documents for item in _unpack(document)]
     return items
@@ -333,7 +364,12 @@ def _add_batch(found: Decoded, texts: list[_Text]) -> None:
     gc.disable()
     try:
         everywhere = Spots(np.arange(first, found.rows), np.arange(len(texts)))
-        _add_level(found, (), texts, everywhere) or _add_walked(found, (), texts, everywhere)
+        root = found.shape((), None)
+        objects = root.read(texts)
+        if objects is not None:
+            _add_objects(found, root, objects, everywhere)
+        elif all(memoryview(text)[:1] == b"{" for text in texts):
+            _add_walked(found, (), texts, everywhere)
         if not _all_have_ids(found, first):
             found.refused += _refusals(texts, first)
     except (ValueError, RecursionError):
@@ -367,76 +403,84 @@ def _refusals(texts: list[_Text], first: int) -> Iterator[str]:
             yield f"{position} ({to_json(about)}, keys {', '.join(map(repr, item))[:120]})"
 
 
-def _add_level(
-    found: Decoded, path: _Path, texts: Sequence[_Text], spots: Spots, group: object = None
-) -> bool:
-    """Add the objects at one path: their single values, then what is nested in them.
-
-    False, and nothing is added, when they have to be looked at one by one.
-    """
-    shape = found.shape(path, group)
-    rows = shape.read(texts) if len(path) <= DEEPEST else None
-    if rows is None:
-        return False
+def _add_objects(found: Decoded, shape: _Shape, objects: Sequence[Any], spots: Spots) -> None:
+    """Add the objects at one path: their single values, then what is nested in them."""
+    rows = [*map(msgspec.structs.astuple, objects)]
     columns = list(zip(*rows, strict=True))
-    # activities of one type have the same keys in their context
-    types = dict(zip(shape.is_nested, columns, strict=True)).get("type")
-    for key, name, values in zip(shape.is_nested, shape.names, columns, strict=True):
-        if shape.is_nested[key]:
-            groups = types if path == () and key == "context" else None
-            _add_nested(found, (*path, key), values, spots, groups)
-        else:
+    types = _by_type(shape, columns) if shape.path == () else None
+    for (key, known), name, values in zip(shape.fields.items(), shape.names, columns, strict=True):
+        if isinstance(known, _Shape):
+            chosen = [i for i, value in enumerate(values) if value is not None]
+            if not chosen:
+                continue
+            inner = [values[i] for i in chosen]
+            _add_objects(found, known, inner, _below(spots, chosen, len(rows)))
+        elif known != "raw":
             found.add_scalars(name, values, spots)
-    return True
+        elif (path := (*shape.path, key)) == _CONTEXT and types:
+            _add_contexts(found, values, types, spots)
+        else:
+            _add_raws(found, path, values, spots)
+    if shape.path and (void := _void_rows(shape, rows)):
+        found.add(name_of(shape.path), "json", ["{}"] * len(void), _below(spots, void, len(rows)))
 
 
-def _add_nested(
-    found: Decoded,
-    path: _Path,
-    raws: Sequence[_Text | None],
-    spots: Spots,
-    groups: Sequence[object] | None,
+def _by_type(shape: _Shape, columns: Sequence[Sequence[Any]]) -> Sequence[Any] | None:
+    at = list(shape.fields).index("type") if shape.fields.get("type") == "scalar" else None
+    return None if at is None else columns[at]
+
+
+def _void_rows(shape: _Shape, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Find the objects that hold nothing, or only nulls."""
+    raw = sum(known == "raw" for known in shape.fields.values())
+    nothing = (None,) * len(shape.fields)
+    if not raw and nothing not in rows:
+        return []
+    return [
+        i
+        for i, row in enumerate(rows)
+        if row.count(None) + raw >= len(row)
+        and all(v is None or (isinstance(v, msgspec.Raw) and bytes(v) == b"null") for v in row)
+    ]
+
+
+def _add_contexts(
+    found: Decoded, raws: Sequence[msgspec.Raw | None], types: Sequence[Any], spots: Spots
 ) -> None:
-    """Add what is nested at one path, the same text only once where that pays."""
-    if path in found.unlike:
-        texts, codes = raws, np.arange(len(raws))
-    else:
-        all_texts = [None if raw is None else bytes(raw) for raw in raws]
-        numbers = {text: i for i, text in enumerate(dict.fromkeys(all_texts))}
-        texts, codes = list(numbers), np.fromiter(map(numbers.get, all_texts), np.int64, len(raws))
-        if len(texts) > max(100, len(raws) // 2):
-            found.unlike.add(path)
-        groups = groups and [*dict(zip(all_texts, groups, strict=True)).values()]
-    members: dict[object, list[int]] = {}
-    for i, (text, group) in enumerate(zip(texts, groups or repeat(None))):
-        if text is not None:
-            members.setdefault(group, []).append(i)
-    for group, chosen in members.items():
-        part = [texts[i] for i in chosen]
-        below = _below(spots, codes, chosen, len(texts))
-        _add_level(found, path, part, below, group) or _add_singly(found, path, part, below, group)
+    members: dict[Any, list[int]] = {}
+    for i, (kind, raw) in enumerate(zip(types, raws, strict=True)):
+        if raw is not None:
+            members.setdefault(kind, []).append(i)
+    for kind, chosen in members.items():
+        part = [raws[i] for i in chosen]
+        shape = found.shape(_CONTEXT, kind)
+        below = _below(spots, chosen, len(raws))
+        objects = shape.read(part)
+        if objects is None:
+            _add_raws(found, _CONTEXT, part, below)
+        else:
+            _add_objects(found, shape, objects, below)
 
 
-def _add_singly(
-    found: Decoded, path: _Path, texts: Sequence[_Text], spots: Spots, group: object
-) -> None:
-    """Add what is nested at one path when not all of it are objects with something in them."""
-    objects: list[int] = []
-    others: list[int] = []
-    texts = [*map(bytes, texts)]
-    for i, text in enumerate(texts):
-        if text[:1] == b"{" and len(path) <= DEEPEST and not _is_void(text):
-            objects.append(i)
-        elif text != b"null":
-            others.append(i)
-    everything = np.arange(len(texts))
-    if objects:
-        part = [texts[i] for i in objects]
-        below = _below(spots, everything, objects, len(texts))
-        _add_level(found, path, part, below, group) or _add_walked(found, path, part, below)
-    if others:
-        cells = [_classify_text(texts[i], path) for i in others]
-        found.add_cells(name_of(path), cells, _below(spots, everything, others, len(texts)))
+def _add_raws(found: Decoded, path: _Path, raws: Sequence[_Text | None], spots: Spots) -> None:
+    """Add values of any kinds at one path, every distinct text once."""
+    texts = [b"null" if raw is None else bytes(raw) for raw in raws]
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    codes = np.array([numbers[text] for text in texts])
+    spots = Spots(spots.rows, codes[spots.picks])
+    chosen = [
+        i
+        for i, text in enumerate(numbers)
+        if text[:1] == b"{" and len(path) <= DEEPEST and not _is_void(text)
+    ]
+    distinct = [*numbers]
+    if chosen:
+        part = [distinct[i] for i in chosen]
+        _add_walked(found, path, part, _below(spots, chosen, len(distinct)))
+    cells = [None if text == b"null" else _classify_text(text, path) for text in distinct]
+    for i in chosen:
+        cells[i] = None
+    found.add_cells(name_of(path), cells, spots)
 
 
 def _add_walked(found: Decoded, path: _Path, texts: Sequence[_Text], spots: Spots) -> None:
@@ -451,14 +495,13 @@ def _add_walked(found: Decoded, path: _Path, texts: Sequence[_Text], spots: Spot
         found.add(name, kind, values, Spots(np.array(rows), np.arange(len(rows))))
 
 
-def _below(spots: Spots, codes: _Indices, chosen: Sequence[int], n: int) -> Spots:
-    """Find the rows of some of ``n`` texts, given the rows of the objects that they stand in.
-
-    Object ``i`` holds text ``codes[i]``; the chosen texts are numbered anew.
-    """
+def _below(spots: Spots, chosen: Sequence[int], n: int) -> Spots:
+    """Find the rows of what is in some of ``n`` objects; the chosen ones are numbered anew."""
+    if len(chosen) == n:
+        return spots
     number = np.full(n, -1)
     number[chosen] = np.arange(len(chosen))
-    picks = number[codes[spots.picks]]
+    picks = number[spots.picks]
     here = picks >= 0
     return Spots(spots.rows[here], picks[here])
 

@@ -73,27 +73,28 @@ def derive(columns: Mapping[str, Any], as_json: Collection[str]) -> dict[str, An
         failure that gives no reason has its result code as signature, such as "timedout".
     """
 
-    def rows(at: Any, *names: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - Arrow is untyped
-        here = [name for name in names if name in columns]
-        cells = [columns[name].take(at).to_pylist() for name in here]
-        for values in zip(*cells, strict=True):
-            row = dict(zip(here, values, strict=True))
-            for name in as_json & row.keys():
-                row[name] = row[name] and json.loads(row[name])
-            yield row
+    def cells(name: str, at: Any) -> list[Any]:  # noqa: ANN401 - Arrow is untyped
+        values: list[Any] = columns[name].take(at).to_pylist()
+        return [v and json.loads(v) for v in values] if name in as_json else values
 
-    as_json = frozenset(as_json)
+    def rows(at: Any, *names: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+        here = [name for name in names if name in columns]
+        for values in zip(*(cells(name, at) for name in here), strict=True):
+            yield dict(zip(here, values, strict=True))
+
     everywhere = pa.array(np.arange(len(columns["id"])))
-    operations = [_known(row["type"]) for row in rows(everywhere, "type")]
+    operations = [*map(_known, map(_text, cells("type", everywhere)))]
     unknown = pa.array([i for i, name in enumerate(operations) if name is None], pa.int64())
-    for i, row in zip(unknown.to_pylist(), rows(unknown, "type", "context.title", *_NAMES)):
+    for i, row in zip(
+        unknown.to_pylist(), rows(unknown, "type", "context.title", *_NAMES), strict=True
+    ):
         title = _text(row["context.title"])
         operations[i] = blank_names(title, _names(row)) if title else _text(row["type"])
 
     causes: list[str | None] = [None] * len(everywhere)
     signatures = causes.copy()
     wrong = _gone_wrong(columns)
-    for i, row in zip(wrong.to_pylist(), rows(wrong, _CODE, *_ERRORS, *_NAMES)):
+    for i, row in zip(wrong.to_pylist(), rows(wrong, _CODE, *_ERRORS, *_NAMES), strict=True):
         head, causes[i] = _reason(row)
         signatures[i] = signature(head or _text(row[_CODE]) or "error", causes[i], _names(row))
     found = {"operation": operations, "error_signature": signatures, "error_cause": causes}
@@ -173,8 +174,8 @@ def _tidy(text: str) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _known(kind: object) -> str | None:
-    return KNOWN_TYPES.get(kind) or KNOWN_TYPES.get(kind.upper()) if isinstance(kind, str) else None
+def _known(kind: str | None) -> str | None:
+    return None if kind is None else KNOWN_TYPES.get(kind) or KNOWN_TYPES.get(kind.upper())
 
 
 def _text(value: object) -> str | None:

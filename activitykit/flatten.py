@@ -244,7 +244,7 @@ def _resolve_all(
         notes["rest_columns"] = sorted(rare)
         notes["json_columns"].append(REST)
     ids = _gather(columns.get("id", {}).get("integer", []), place, n, "integer")
-    for name in list(columns):
+    for name in sorted(columns):
         kinds = columns.pop(name)
         found = {kind: _gather(pieces, place, n, kind) for kind, pieces in sorted(kinds.items())}
         found = {kind: values for kind, values in found.items() if values.null_count < n}
