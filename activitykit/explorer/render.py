@@ -34,14 +34,16 @@ def style() -> str:
 
 def views(selection: Selection) -> str:
     """Render the cards, the two figures and the two rankings."""
+    numbers = measures.headline(selection)
+    head = cards(numbers, all_outcomes=bool(selection.filter.result))
     if not selection.matching:
-        return f"{cards(selection)}{_panel('', '<p>' + _nothing(selection) + '</p>')}"
+        return f"{head}{_panel('', f'<p>{_nothing(selection)}</p>')}"
     return "".join(
         [
-            cards(selection),
+            head,
             _over_time(selection),
             '<div class="ak-row">',
-            _durations(selection),
+            _durations(selection, numbers),
             _resources(selection),
             _reasons(selection),
             "</div>",
@@ -79,10 +81,9 @@ def _nothing(selection: Selection) -> str:
     return "No activity matches. Take a condition off above, or reset."
 
 
-def cards(selection: Selection) -> str:
-    """Render the headline numbers."""
-    numbers = measures.headline(selection)
-    beside = "of all outcomes" if selection.filter.result else "of root activities"
+def cards(numbers: Headline, *, all_outcomes: bool) -> str:
+    """Render the headline numbers; `all_outcomes` says that the rate leaves a filter out."""
+    beside = "of all outcomes" if all_outcomes else "of root activities"
     shown = [
         ("Matching", f"{numbers.matching:,}", f"of {numbers.total:,} activities", NEUTRAL),
         ("Runs", f"{numbers.runs:,}", f"roots on {numbers.n_resources:,} resources", NEUTRAL),
@@ -147,11 +148,10 @@ def _width(line: Timeline) -> str:
     return f"{word.get(step) or 'per ' + duration_text(step.total_seconds())} (creation, UTC)"
 
 
-def _durations(selection: Selection) -> str:
+def _durations(selection: Selection, numbers: Headline) -> str:
     bins = measures.histogram(selection)
     if not bins["n"].any():
         return _panel("Durations", _soft("Nothing that matches has a duration."))
-    numbers = measures.headline(selection)
     said = (
         f"p50 {_duration(numbers, numbers.p50_s)[0]} · p95 {_duration(numbers, numbers.p95_s)[0]}"
     )

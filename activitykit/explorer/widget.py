@@ -26,7 +26,7 @@ _LIMITS: Final = {
     "outcome": 12, "state": 8, "operation": 8, "tenant": 8, "plan": 5, "resource": 5,
     "started_by": 4,
 }  # fmt: skip
-_ROOM: Final = 27  # characters in a line of a facet
+_ROOM: Final = 25  # characters in a line of a facet
 _SORTS: Final = {
     "newest first": ("createdAt", True),
     "oldest first": ("createdAt", False),
