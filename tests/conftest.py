@@ -11,6 +11,7 @@ import activitykit as ak
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks that `--strict-markers` shall know."""
     config.addinivalue_line("markers", "spark: needs Java and starts a local Spark session")
 
 

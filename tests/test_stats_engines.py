@@ -35,6 +35,7 @@ def micro(simulated):
 
 @pytest.fixture(scope="module")
 def table(micro):
+    """The same as Arrow, with the string type that every engine reads."""
     schema = pa.Schema.from_pandas(micro, preserve_index=False)
     plain = [
         pa.field(f.name, pa.string()) if pa.types.is_large_string(f.type) else f for f in schema
@@ -44,6 +45,7 @@ def table(micro):
 
 @pytest.fixture(scope="module")
 def spark_frame(table):
+    """The same in a local Spark session, which is stopped in the end."""
     if not shutil.which("java"):
         pytest.skip("Spark needs Java: install a JRE, such as Debian's default-jre-headless")
     from pyspark.sql import SparkSession

@@ -75,7 +75,8 @@ def test_the_interval_covers_the_truth(correlation):
         bad = rng.binomial(runs, rates)
         row = {
             "n_failed": bad.sum(), "n_success": (runs - bad).sum(), "units": machines, "loose": 0,
-            "loose_failed": 0, "ff": (bad**2).sum(), "fm": (bad * runs).sum(), "mm": (runs**2).sum(),
+            "loose_failed": 0, "ff": (bad**2).sum(), "fm": (bad * runs).sum(),
+            "mm": (runs**2).sum(),
         }  # fmt: skip
         effect, units = _design_effect(row)
         low, high = wilson(bad.sum(), runs.sum(), design_effect=effect, units=units)
@@ -134,7 +135,7 @@ def test_reasons_rank_by_resources_then_by_count(make_frame):
         make_frame,
         [True] * 7 + [False],
         error_signature=["loop"] * 4 + ["wide", "wide", None, None],
-        **{"resource.id": ["a", "A", "a", "a", "b", "c", "d", "e"], "tenant.uuid": ["t", "t", "t", "t", "t", "u", "t", "t"]},
+        **{"resource.id": [*"aAaabcde"], "tenant.uuid": [*"tttttutt"]},
     )  # fmt: skip
     found = ak.failure_reasons(df)
     assert found["signature"].tolist() == ["wide", "loop", "error without an error text"]

@@ -16,7 +16,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from activitykit.stats import frames
+from activitykit.stats import engines, frames
 from activitykit.stats.engines import Rows
 
 _FREQ = re.compile(r"(\d*)\s*([mhdw])", re.ASCII | re.IGNORECASE)
@@ -81,8 +81,8 @@ class Buckets:
         step = math.gcd(self.width, _QUARTER)
         margin = max(2 * self.width, 2 * 86_400)
         grid = np.arange((first - margin) // step * step, last + margin, step, dtype="int64")
-        rows = nw.from_native(pd.DataFrame({"t": grid})).lazy()
-        placed = self.place(rows, nw.col("t")).collect().to_pandas()
+        rows = nw.from_native(pd.DataFrame({"t": grid}))
+        placed = engines.collect(self.place(rows, nw.col("t")))
         begins = placed.groupby("_bucket")["t"].min().sort_values()
         inside = begins.searchsorted(first, "right") - 1, begins.searchsorted(last, "right") + 1
         return begins.iloc[inside[0] : inside[1]]

@@ -53,10 +53,18 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
     Nothing is left out here: times that go backwards give negative durations, and legacy events
     keep their zero; `duration_stats` leaves both out. A mean over ``duration_s`` is too small
     whenever something is still running.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> longest = ak.durations(df).nlargest(3, "duration_s")
+    >>> longest.columns[-5:].tolist()
+    ['queue_s', 'duration_s', 'finished', 'running', 'legacy']
     """
     rows, twins = engines.beside(df, NEEDS, "durations")
-    moment = frames.resolve(rows.lazy(), as_of)
-    result = rows.with_columns(**timings(rows.lazy(), moment)).drop(twins).to_native()
+    moment = frames.resolve(rows, as_of)
+    result = rows.with_columns(**timings(rows, moment)).drop(twins).to_native()
     if isinstance(result, pd.DataFrame):
         flags = ["finished", "running", "legacy"]
         result = result.astype(dict.fromkeys(flags, "bool"))
@@ -132,6 +140,16 @@ def duration_stats(
     Censoring is taken to be unrelated to the length: if slow jobs are the ones that lose their
     agent and hang, the upper quantiles are too high. Roots and children both count; group by
     ``type`` or filter to keep them apart.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> table = ak.duration_stats(df, by="type", quantiles=(0.5, 0.99))
+    >>> table.columns[5:7].tolist()
+    ['p50_s', 'p99_s']
+    >>> table.attrs["activitykit"]["left_out"]["legacy"] == table["n_legacy"].sum()
+    np.True_
     """
     if not all(0 < q < 1 for q in quantiles):
         raise ValueError(f"quantiles={quantiles!r}; give numbers between 0 and 1, such as 0.95")
@@ -280,18 +298,19 @@ def log_survival(rows: Rows, keys: Sequence[str], *, delayed: bool = False) -> R
     # one integer sorts by time, and events before censored rows of the same time
     order = (nw.col("duration_s") * 1e9).round().cast(nw.Int64) * 4 + 1 - nw.col("_event")
     rows = rows.with_columns(_order=order)
+    rows = _with_entries(rows) if delayed else rows
+    rows = engines.arranged(rows, "_order")
     if delayed:
-        at_risk = 1 + nw.col("_change").cum_sum().over(*keys, order_by="_order")
-        rows = _with_entries(rows)
+        at_risk = 1 + engines.along(rows, nw.col("_change").cum_sum(), keys, "_order")
     else:
-        # counted on another column than it is sorted by: narwhals 2.29 sorts wrongly otherwise
-        place = nw.col("_event").cum_count().over(*keys, order_by="_order")
+        # counted on another column than the order, which narwhals 2.29 would overwrite on pandas
+        place = engines.along(rows, nw.col("_event").cum_count(), keys, "_order")
         at_risk = nw.len().over(*keys) - place + 1
     rows = rows.with_columns(_at_risk=at_risk)
     # the last row at risk takes S to zero; 1e-300 keeps its logarithm finite and changes no other
     fall = ((nw.col("_at_risk") - 1 + 1e-300) / nw.col("_at_risk")).log() * nw.col("_event")
     rows = rows.with_columns(_fall=fall)
-    rows = rows.with_columns(_log_s=nw.col("_fall").cum_sum().over(*keys, order_by="_order"))
+    rows = rows.with_columns(_log_s=engines.along(rows, nw.col("_fall").cum_sum(), keys, "_order"))
     return rows.filter(nw.col("_change") < 0) if delayed else rows
 
 
@@ -300,7 +319,7 @@ def _with_entries(rows: Rows) -> Rows:
     late = (nw.col("_entry") * 1e9).round().cast(nw.Int64) * 4 + 2
     first = nw.when(nw.col("_entry") > 0).then(late).otherwise(frames.whole(-1))
     joining = rows.with_columns(_order=first, _event=frames.whole(0), _change=frames.whole(1))
-    return nw.concat([rows.with_columns(_change=frames.whole(-1)), joining])
+    return engines.stacked(rows.with_columns(_change=frames.whole(-1)), joining)
 
 
 def _explain(table: pd.DataFrame, asked: Sequence[str]) -> list[str]:

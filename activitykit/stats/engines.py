@@ -16,7 +16,8 @@ import pandas as pd
 
 from activitykit.schema import CORE, require
 
-Rows = nw.LazyFrame[Any]
+# pandas rows are eager, so that they can be sorted once for several ordered windows (`arranged`)
+Rows = nw.LazyFrame[Any] | nw.DataFrame[Any]
 
 _TIMES: Final = frozenset(column.name for column in CORE if column.kind == "time")
 
@@ -42,8 +43,8 @@ def scan(df: Any, needed: Sequence[str], what: str, by: Sequence[str] = ()) -> R
     rows = nw.from_native(df)
     require(rows.collect_schema().names(), [*dict.fromkeys((*by, *needed))], what)
     wanted = {plain(name): name for name in needed} | dict(zip(keys_of(by), by, strict=True))
-    opened: Rows = _with_plain(rows, wanted, needed, keep=False).lazy()
-    return opened
+    opened: Rows = _with_plain(rows, wanted, needed, keep=False)
+    return opened if opened.implementation.is_pandas() else opened.lazy()
 
 
 def beside(df: Any, needed: Sequence[str], what: str) -> tuple[Any, list[str]]:  # noqa: ANN401 - any engine's frame
@@ -63,7 +64,7 @@ def beside(df: Any, needed: Sequence[str], what: str) -> tuple[Any, list[str]]: 
 
 
 def _with_plain(
-    rows: Any,
+    rows: Any,  # noqa: ANN401 - eager or lazy
     wanted: Mapping[str, str],
     needed: Sequence[str],
     *,
@@ -132,9 +133,27 @@ def categories(rows: Rows, columns: Sequence[str]) -> Rows:
     return rows.with_columns(nw.col(*text).cast(nw.Categorical)) if text else rows
 
 
+def arranged(rows: Rows, *order: str) -> Rows:
+    """Prepare for `along` with this order, which need not be unique."""
+    return rows.sort(*order) if rows.implementation.is_pandas() else rows
+
+
+def along(rows: Rows, running: nw.Expr, keys: Sequence[str], *order: str) -> nw.Expr:
+    """Let a running sum or minimum go along `order` within each group of `arranged` rows."""
+    if rows.implementation.is_pandas():
+        return running.over(*keys)
+    return running.over(*keys, order_by=order)
+
+
+def stacked(*parts: Any) -> Rows:  # noqa: ANN401 - all eager or all lazy
+    """Put rows with the same columns below each other."""
+    whole: Rows = nw.concat(parts)
+    return whole
+
+
 def collect(rows: Rows) -> pd.DataFrame:
     """Bring a small result to pandas: times in UTC, text as ``str``, nothing categorical."""
-    found = rows.collect()
+    found = rows.lazy().collect()
     # DuckDB sums integers into decimals
     sums = [name for name, dtype in found.schema.items() if dtype == nw.Decimal]
     frame = found.with_columns(*[nw.col(name).cast(nw.Int64) for name in sums]).to_pandas()

@@ -1,8 +1,8 @@
 """How often activities fail, how sure that is, and why they fail.
 
 Rates carry Wilson's score interval (J. Am. Stat. Assoc. 22, 1927). Runs of one resource resemble
-each other, so n is first divided by the design effect (Kish, Survey Sampling, 1965): the variance of
-the rate between resources, over the variance that independent runs would have.
+each other, so n is first divided by the design effect (Kish, Survey Sampling, 1965): the variance
+of the rate between resources, over the variance that independent runs would have.
 """
 
 import math
@@ -75,6 +75,14 @@ def failure_stats(
     -----
     A rate says nothing about runs that never started: look at ``n`` first. The interval covers
     chance, not a change of the mix of resources.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> rates = ak.failure_stats(df, by="tenant.name")
+    >>> bool((rates["ci_low"] <= rates["failure_rate"]).all())
+    True
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r}; give a number between 0 and 1, such as 0.95")
@@ -118,7 +126,7 @@ def failure_table(
 
 
 def _per_unit(rows: Rows, keys: Sequence[str], policy: OutcomePolicy, *, roots: bool) -> Rows:
-    """Count the outcomes of each group and unit (a resource, unless another cluster is asked for)."""
+    """Count the outcomes of each group and unit: a resource, or another cluster if asked for."""
     counted = frames.root() if roots else nw.lit(True)
     done = counted & frames.finished()
     flags = {
@@ -281,6 +289,13 @@ def failure_reasons(
     -----
     One cause may wear two signatures (another agent version, another language), and an error code
     such as InternalError may cover many causes.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> ak.failure_reasons(df).columns[:4].tolist()
+    ['signature', 'domain', 'code', 'n']
     """
     by = frames.names(by)
     rows = engines.scan(df, REASON_NEEDS, "failure_reasons", by)

@@ -47,7 +47,7 @@ def flag(condition: nw.Expr) -> nw.Expr:
 
 
 def whole(number: int) -> nw.Expr:
-    """Give a 64-bit literal; engines take the narrowest type otherwise, and then refuse to concat."""
+    """Give a 64-bit literal: engines take the narrowest type otherwise, which does not stack."""
     return nw.lit(number, dtype=nw.Int64)
 
 
@@ -82,7 +82,7 @@ def root() -> nw.Expr:
 
 
 def resolve(rows: Rows, as_of: Moment | None) -> Time:
-    """Give the moment that the data describes: as asked, else the latest ``updatedAt``, else NaT."""
+    """Give the moment the data describes: as asked, else the latest ``updatedAt``, else NaT."""
     if as_of is not None:
         return to_timestamp(as_of)
     require(rows.collect_schema().names(), ["updatedAt"], "as_of=None")
@@ -91,7 +91,7 @@ def resolve(rows: Rows, as_of: Moment | None) -> Time:
 
 
 def why_not(reasons: Mapping[str, nw.Expr]) -> nw.Expr:
-    """Give the number, from 1, of the first reason that holds for a row; 0 for a row that counts."""
+    """Give the number, from 1, of the first reason that holds for a row; 0 when none does."""
     number = nw.lit(0)
     for position, condition in reversed(list(enumerate(reasons.values(), 1))):
         number = nw.when(condition.fill_null(False)).then(nw.lit(position)).otherwise(number)
@@ -108,10 +108,10 @@ def left_out(rows: Rows, reasons: Mapping[str, nw.Expr]) -> tuple[Rows, dict[str
     }
 
 
-def ages(as_of: Time, times: "pd.Series[Any]") -> "pd.Series[float]":
+def ages(as_of: Time, times: "pd.Series[Any]") -> "pd.Series[Any]":
     """Give the seconds from each time to `as_of`."""
-    spans: pd.Series[Any] = times.rsub(as_of)
-    return spans.dt.total_seconds()
+    now = pd.Series(as_of, index=times.index, dtype="datetime64[ns, UTC]")
+    return (now - times).dt.total_seconds()
 
 
 def tidy(

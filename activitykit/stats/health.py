@@ -59,6 +59,14 @@ def streaks(
     Cancelled and unknown runs neither lengthen nor end a streak. A streak cannot reach back beyond
     the first row of the frame. Two in a row happen by chance (in 153 of 2,000 healthy series);
     alarm from three.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> alarms = ak.streaks(df).query("streak >= 3")
+    >>> alarms["last_outcome"].isin(["failed", "cancelled", "unknown"]).all()
+    np.True_
     """
     rows = engines.scan(df, NEEDS, "streaks")
     moment = frames.resolve(rows, as_of)
@@ -99,9 +107,11 @@ def _runs_since(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> Rows:
         _good=frames.flag(policy.test(SUCCESS)), _bad=frames.flag(policy.test(FAILED))
     )
     # counted from the newest run backwards
+    rows, order = engines.arranged(rows, "_at", "id"), ("_at", "id")
+    good, run = nw.col("_good").cum_sum(reverse=True), nw.col("_good").cum_count(reverse=True)
     rows = rows.with_columns(
-        _good_since=nw.col("_good").cum_sum(reverse=True).over(*keys, order_by=["_at", "id"]),
-        _runs_since=nw.col("_good").cum_count(reverse=True).over(*keys, order_by=["_at", "id"]),
+        _good_since=engines.along(rows, good, keys, *order),
+        _runs_since=engines.along(rows, run, keys, *order),
     )
     rows = rows.with_columns(
         _in_streak=nw.col("_bad") * frames.flag(nw.col("_good_since") == 0),
@@ -155,6 +165,14 @@ def last_good(
     "Never" means never within the frame. Every type of activity counts: select the backups first
     (``ak.Filter(policy_type="backup")``), or the success of applying a plan hides that its
     backups fail. A resource without any activity does not appear.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> backups = ak.Filter(policy_type="backup").select(df)
+    >>> ak.last_good(backups).columns[:5].tolist()
+    ['tenant.uuid', 'resource.id', 'policy.id', 'last_success_at', 'age_s']
     """
     rows = engines.scan(df, [name for name in NEEDS if name != "type"], "last_good")
     moment = frames.resolve(rows, as_of)
@@ -166,9 +184,9 @@ def last_good(
         _good_at=nw.when(good).then(nw.coalesce("completedAt", "updatedAt")),
         n_failed=frames.flag(frames.finished() & policy.test(FAILED)),
     )
-    rows = rows.with_columns(
-        _newest=nw.col("n_failed").cum_count(reverse=True).over(*keys, order_by="id")
-    )
+    rows = engines.arranged(rows, "id")
+    newest = engines.along(rows, nw.col("n_failed").cum_count(reverse=True), keys, "id")
+    rows = rows.with_columns(_newest=newest)
     summed = rows.group_by(*keys).agg(
         nw.len().alias("n"), nw.col("n_failed").sum(), nw.col("_good_at").max()
     )

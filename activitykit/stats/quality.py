@@ -88,6 +88,13 @@ def quality(
     -----
     ``clock_skew`` reads the server's time out of the id, a layout that fits all ids seen but is not
     documented; ids below 2^57 are not read. A check of 0 says only that this oddity is absent.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> ak.quality(df).columns.tolist()
+    ['check', 'n', 'share', 'example_ids', 'meaning']
     """
     rows = engines.scan(df, NEEDS, "quality")
     moment = frames.resolve(rows, as_of)
@@ -156,7 +163,7 @@ def _examples(marked: Rows, names: list[str]) -> dict[str, list[int]]:
         marked.filter(nw.col(name) == 1).select("id", check=nw.lit(name)).sort("id").head(EXAMPLES)
         for name in names
     ]
-    found = engines.collect(nw.concat(few))
+    found = engines.collect(engines.stacked(*few))
     return {str(check): ids.tolist() for check, ids in found.groupby("check")["id"]}
 
 

@@ -69,6 +69,14 @@ def trend(
     -----
     A run belongs to the bucket in which it started, also when it fails the next day, so the latest
     buckets still change. Whether a missing bucket means no run or no data, the coverage knows.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> weeks = ak.trend(df, "1w", tz="Europe/Berlin")
+    >>> weeks["bucket"].dt.day_name().unique().tolist()
+    ['Monday']
     """
     by = frames.names(by)
     clusters = [cluster] if cluster else []
