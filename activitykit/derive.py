@@ -35,6 +35,8 @@ _NAMES: Final = ("resource.name", "policy.name", "tenant.name", "context.Machine
 PATHS: Final = frozenset({*_ERRORS, *_NAMES})
 """Columns that are looked at."""
 
+# a longer sentence groups no better, and hostile ones would take long
+_LONGEST: Final = 1_000
 _GUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _QUOTED: Final = r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|`[^`]*`"""
 _QUOTED_OR_ID: Final = re.compile(f"(?P<name>{_QUOTED})|(?P<id>{_GUID})", re.IGNORECASE)
@@ -127,7 +129,7 @@ def signature(head: str, cause: str | None, names: Iterable[str] = ()) -> str:
     """
     if cause is None or cause in head.split("/"):
         return head
-    return f"{head}: {_general(_without(cause, names))}"
+    return f"{head}: {_general(_without(cause, names)[:_LONGEST])}"
 
 
 def blank_names(title: str, names: Iterable[str] = ()) -> str:
@@ -195,42 +197,32 @@ def _gone_wrong(columns: Mapping[str, Any]) -> Any:  # noqa: ANN401
 
 def _reason(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Give domain/code and the cause of what went wrong, as far as they are told."""
-    cause = _deepest(row.get(_CHAIN)) or _first(row, _OWN, _TOLD)
-    head = _head(row, _OWN)
-    if head or cause:
-        return head, cause
-    warning = _flat(_first_of(row.get(_WARNINGS)))
-    for source, prefix in ((warning, "error"), (row, _PAYLOAD)):
-        head, cause = _head(source, prefix), _first(source, prefix, _TOLD)
+    own = [row.get(f"{_OWN}.{path}") for path in ("domain", "code", *_TOLD)]
+    own.insert(2, _deepest(row.get(_CHAIN)))
+    payload = [row.get(f"{_PAYLOAD}.{path}") for path in ("domain", "code", *_LOOK_UP)]
+    for found in (own, _told_in(_first_of(row.get(_WARNINGS))), payload):
+        domain, code, *causes = map(_text, found)
+        head = "/".join(filter(None, (domain, code))) or None
+        cause = next(filter(None, causes), None)
         if head or cause:
             return head, cause
     unresolved = _first_of(row.get(_UNRESOLVED))
     return None, _text(unresolved.get("message")) or _text(row.get(_RESULT))
 
 
-def _head(row: Mapping[str, Any], prefix: str) -> str | None:
-    parts = (_text(row.get(f"{prefix}.{key}")) for key in ("domain", "code"))
-    return "/".join(part for part in parts if part) or None
-
-
-def _first(row: Mapping[str, Any], prefix: str, paths: Iterable[str]) -> str | None:
-    texts = (_text(row.get(f"{prefix}.{path}")) for path in paths)
-    return next((text for text in texts if text), None)
+def _told_in(error: Mapping[str, Any]) -> list[Any]:
+    """Give domain, code and what is told of an error that did not become columns."""
+    context, debug = (
+        inner if isinstance(inner := error.get(key), dict) else {} for key in ("context", "debug")
+    )
+    return [
+        error.get("domain"), error.get("code"), _deepest(context.get("_src")), debug.get("msg"),
+        context.get("cause_str"), error.get("reason"), error.get("code"),
+    ]  # fmt: skip
 
 
 def _first_of(value: object) -> dict[str, Any]:
     return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else {}
-
-
-def _flat(error: Mapping[str, Any], prefix: str = "error") -> dict[str, Any]:
-    """Name what is in an error as columns would be, its whole chain in the last link's place."""
-    flat: dict[str, Any] = {}
-    for key, value in error.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}.{key}")
-        else:
-            flat[f"{prefix}.{key}"] = value
-    return flat
 
 
 def _deepest(link: object) -> str | None:
