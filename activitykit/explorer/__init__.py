@@ -44,6 +44,14 @@ def explore(df: pd.DataFrame, where: Filter | None = None) -> "Explorer":
     Notes
     -----
     A saved notebook, nbconvert or a code host show a picture of the moment in its place.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> board = ak.explore(ak.flatten([{"id": 7, "state": "completed", "result": {"code": "ok"}}]))
+    >>> board.filter = ak.Filter(result="error")
+    >>> len(board.filtered)
+    0
     """
     try:
         from activitykit.explorer.widget import Explorer
