@@ -14,7 +14,7 @@ import contextlib
 import gc
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Union
 
@@ -60,7 +60,7 @@ _CONTEXT: Final = ("context",)
 
 _Path = tuple[str, ...]
 _Text = bytes | msgspec.Raw
-_Indices = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 
 
 # what is known of the values of a key: nothing yet, single values, objects, or anything
@@ -70,15 +70,15 @@ _Field = Union[None, Literal["scalar", "raw"], "_Shape"]
 class Spots(NamedTuple):
     """Where things belong: row ``rows[i]`` of the load holds thing number ``picks[i]``."""
 
-    rows: _Indices
-    picks: _Indices
+    rows: Positions
+    picks: Positions
 
 
 class Piece(NamedTuple):
     """Values of one kind in one column, for some of the rows."""
 
     spots: Spots
-    values: Any
+    cells: Any
 
 
 @dataclass(slots=True)
@@ -164,7 +164,8 @@ class _Shape:
         for item in _read_objects(_join(texts)):
             self.learn(item)
         self.build()
-        self._decoder = msgspec.json.Decoder(list[self.struct or dict])
+        of: Any = list[self.struct or dict]  # type: ignore[name-defined]
+        self._decoder = msgspec.json.Decoder(of)
 
     def learn(self, item: dict[str, Any]) -> None:
         """Take in the keys of an object and of those inside it."""
@@ -190,17 +191,14 @@ class _Shape:
         self.names = [name_of((*self.path, key)) for key in self.fields]
         types: list[Any] = []
         for key, known in self.fields.items():
+            of: Any = _SCALAR
             if isinstance(known, _Shape):
                 known.build()
                 if known.struct is None:
-                    self.fields[key] = known = "raw"
-            types.append(
-                known.struct | None
-                if isinstance(known, _Shape)
-                else msgspec.Raw
-                if known == "raw"
-                else _SCALAR
-            )
+                    self.fields[key] = "raw"
+                else:
+                    of = known.struct | None
+            types.append(msgspec.Raw if self.fields[key] == "raw" else of)
         fields = [(f"f{i}", of, None) for i, of in enumerate(types)]
         rename = {f"f{i}": key for i, key in enumerate(self.fields)}
         self.struct = None
@@ -300,8 +298,8 @@ def _items(chunk: bytes, lines: int) -> list[_Text]:
     """Cut a chunk into the texts of its activities."""
     try:
         documents = _split_documents(chunk)
-        lists = [_split_list(doc) if memoryview(doc)[:1] == b"[" else [doc] for doc in documents]
-        items = [raw for raws in lists for raw in raws]
+        lists = [_split_list(doc) if _opens(doc, b"[") else [doc] for doc in documents]
+        items: list[_Text] = [raw for raws in lists for raw in raws]
         # looking for the word first spares the activities from being read twice
         if b'"items"' in chunk:
             items = [raw for text in items for raw in _page_items(text)]
@@ -311,8 +309,12 @@ def _items(chunk: bytes, lines: int) -> list[_Text]:
     return items
 
 
-def _page_items(text: msgspec.Raw) -> list[msgspec.Raw]:
-    if memoryview(text)[:1] == b"{":
+def _opens(text: _Text, bracket: bytes) -> bool:
+    return bytes(memoryview(text)[:1]) == bracket
+
+
+def _page_items(text: _Text) -> Sequence[_Text]:
+    if _opens(text, b"{"):
         page = _read_page(text)
         if page.id is None and page.items is not msgspec.UNSET:
             return page.items or []
@@ -368,7 +370,7 @@ def _add_batch(found: Decoded, texts: list[_Text]) -> None:
         objects = root.read(texts)
         if objects is not None:
             _add_objects(found, root, objects, everywhere)
-        elif all(memoryview(text)[:1] == b"{" for text in texts):
+        elif all(_opens(text, b"{") for text in texts):
             _add_walked(found, (), texts, everywhere)
         if not _all_have_ids(found, first):
             found.refused += _refusals(texts, first)
@@ -388,7 +390,7 @@ def _all_have_ids(found: Decoded, first: int) -> bool:
         last is not None
         and last.spots.rows[0] == first
         and len(last.spots.rows) == found.rows - first
-        and last.values.null_count == 0
+        and last.cells.null_count == 0
     )
 
 
@@ -452,7 +454,7 @@ def _add_contexts(
         if raw is not None:
             members.setdefault(kind, []).append(i)
     for kind, chosen in members.items():
-        part = [raws[i] for i in chosen]
+        part = [raw for i in chosen if (raw := raws[i]) is not None]
         shape = found.shape(_CONTEXT, kind)
         below = _below(spots, chosen, len(raws))
         objects = shape.read(part)

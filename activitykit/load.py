@@ -1,10 +1,11 @@
 """The front door: activities from the service, a file or a list -> a frame."""
 
 import codecs
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 import pyarrow as pa
@@ -78,9 +79,10 @@ def load(
     if isinstance(source, str | PathLike):
         return _load_path(Path(source), where, progress=progress)
     if hasattr(source, "pages"):
-        return _load_service(source, where, workers=workers, partial=partial, progress=progress)
-    items = [source] if isinstance(source, Mapping) else source
-    return _finish(flatten(items), "items", where)
+        return _load_service(
+            cast("Client", source), where, workers=workers, partial=partial, progress=progress
+        )
+    return _finish(flatten([source] if isinstance(source, Mapping) else source), "items", where)
 
 
 def _finish(frame: "pd.DataFrame", source: str, where: Filter | None) -> "pd.DataFrame":
@@ -110,8 +112,6 @@ def _load_service(
     if not partial:
         error.partial = frame
         raise error
-    import warnings
-
     warnings.warn(f"this load is incomplete: {error}", stacklevel=3)
     return frame
 
@@ -124,7 +124,7 @@ def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataF
     if path.suffix == ".parquet":
         from activitykit.snapshot import read_snapshot
 
-        return _finish(read_snapshot(path), path.name, where)
+        return read_snapshot(path, where=where)
     try:
         return _finish(flatten_pages(_chunks(path, progress=progress)), path.name, where)
     except FlattenError as error:
@@ -135,7 +135,10 @@ def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataF
 
 def _chunks(path: Path, *, progress: bool) -> Iterator[bytes]:
     """Read a file block by block; whole where it is not one JSON document per line."""
-    from tqdm.auto import tqdm
+    with warnings.catch_warnings():
+        # in a notebook without ipywidgets a plain bar is good enough
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
 
     with pa.OSFile(str(path)) as file:
         stream = (

@@ -61,7 +61,7 @@ def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
             dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
         ) as file:
             temporary = Path(file.name)
-            _write(df, file)
+            _write(df, file.file)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())

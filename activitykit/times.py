@@ -33,13 +33,10 @@ def read_times(texts: Any) -> tuple[Any, Any]:  # noqa: ANN401 - Arrow is untype
         The times, null where there is none to read; and the texts that the times do not give back:
         what is no time, and what is one in another spelling (an offset, trailing zeros).
     """
-    for usual in _USUAL:
-        in_bulk = pc.match_substring_regex(texts, usual)
-        try:
-            times = pc.if_else(in_bulk, texts, None).cast(TIMESTAMP)
-            break
-        except pa.ArrowInvalid:
-            continue  # such as 30 February
+    try:
+        in_bulk, times = _read_usual(texts, _USUAL[0])
+    except pa.ArrowInvalid:  # such as 30 February
+        in_bulk, times = _read_usual(texts, _USUAL[1])
     odd = pc.and_(texts.is_valid(), pc.invert(in_bulk))
     if not pc.any(odd).as_py():
         return times, pa.nulls(len(texts), texts.type)
@@ -53,6 +50,11 @@ def read_times(texts: Any) -> tuple[Any, Any]:  # noqa: ANN401 - Arrow is untype
     kept = [None if same else text for same, text in zip(exact, left, strict=True)]
     nothing = pa.nulls(len(texts), texts.type)
     return times, pc.replace_with_mask(nothing, odd, pa.array(kept, texts.type))
+
+
+def _read_usual(texts: Any, usual: str) -> tuple[Any, Any]:  # noqa: ANN401
+    in_bulk = pc.match_substring_regex(texts, usual)
+    return in_bulk, pc.if_else(in_bulk, texts, None).cast(TIMESTAMP)
 
 
 def write_times(times: Any) -> Any:  # noqa: ANN401 - Arrow is untyped

@@ -118,7 +118,14 @@ def test_the_same_failure_on_two_machines_has_one_signature(left, right, text):
 
 def test_different_failures_have_different_signatures():
     """Words and error codes stay."""
-    texts = ["Disk full", "Disk failed", "Error 0x80070032", "Error 0x80070005", "No 'a'", "Not 'a'"]
+    texts = [
+        "Disk full",
+        "Disk failed",
+        "Error 0x80070032",
+        "Error 0x80070005",
+        "No 'a'",
+        "Not 'a'",
+    ]
     assert len({signature("D/C", text) for text in texts}) == len(texts)
 
 
@@ -131,7 +138,14 @@ def test_any_text_can_be_generalised(text, name):
 
 def test_long_texts_take_no_time():
     """Patterns do not backtrack over hostile input."""
-    for text in ("'" * 20_000, "a." * 10_000, "1:" * 10_000, "a-" * 10_000, "\\" * 20_000, "/a" * 9_000):
+    for text in (
+        "'" * 20_000,
+        "a." * 10_000,
+        "1:" * 10_000,
+        "a-" * 10_000,
+        "\\" * 20_000,
+        "/a" * 9_000,
+    ):
         signature("D", text)
 
 
