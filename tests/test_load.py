@@ -1,0 +1,150 @@
+"""Any source in, the same frame out; and one clear line where there is none."""
+
+import gzip
+import json
+import sys
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import activitykit as ak
+
+from activitykit.demo import simulate
+from activitykit.schema import ATTRS
+
+# the package's name `load` is the function
+front_door = sys.modules["activitykit.load"]
+ITEMS = list(simulate(400, seed=5))
+EXPECTED = ak.flatten(ITEMS)
+PAGE = json.dumps({"items": ITEMS, "size": len(ITEMS), "paging": {"cursors": {}}})
+LINES = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in ITEMS)
+PAGES = "".join(json.dumps({"items": ITEMS[i : i + 150]}) + "\n" for i in range(0, 400, 150))
+
+
+class Service:
+    """Hands out pages as a client does, and breaks off where it is told to."""
+
+    base_url = "https://example.test"
+
+    def __init__(self, breaks_after=None):
+        self.breaks_after = breaks_after
+
+    def pages(self, _where, *, workers, progress):
+        assert workers == 2
+        assert progress is False
+        for i in range(0, 400, 100):
+            if i == self.breaks_after:
+                raise ak.IncompleteError("page 3 never came", attempts=5)
+            yield json.dumps({"items": ITEMS[i : i + 100]}).encode()
+
+
+@pytest.mark.parametrize("text", [PAGE, json.dumps(ITEMS), json.dumps(ITEMS, indent=1), LINES, PAGES,
+                                  LINES.replace("\n", "\r\n\r\n")])  # fmt: skip
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson.gz", "a.jsonl.zst"])
+def test_files_give_the_same_frame(tmp_path, monkeypatch, text, name):
+    """Pages, lists and lines, plain or compressed, whole or in small blocks."""
+    monkeypatch.setattr(front_door, "_BLOCK", 20_000)
+    path = tmp_path / name
+    data = text.encode()
+    with pa.output_stream(path, compression="detect") as file:
+        file.write(data)
+    pd.testing.assert_frame_equal(ak.load(path, progress=False), EXPECTED)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_of_windows_powershell_are_read(tmp_path, encoding):
+    """Byte order marks and UTF-16 are understood."""
+    path = tmp_path / "a.json"
+    path.write_text('[{"id": 1, "type": "Prüfung"}]', encoding=encoding)
+    assert ak.load(str(path))["type"].tolist() == ["Prüfung"]
+
+
+def test_joined_gzip_files_are_read_to_the_end(tmp_path):
+    """Appending to a compressed export is common; all members count."""
+    path = tmp_path / "a.ndjson.gz"
+    path.write_bytes(gzip.compress(b'{"id": 1}\n') + gzip.compress(b'{"id": 2}\n'))
+    assert ak.load(path)["id"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("source", ["items", "file", "snapshot", "service"])
+def test_the_same_filter_gives_the_same_rows_everywhere(tmp_path, source):
+    """The exact cut is made after loading, whatever the source could do."""
+    where = ak.Filter(result=["error", "warning"], since="2026-01-01")
+    path = tmp_path / "a.ndjson"
+    path.write_text(LINES, encoding="utf-8")
+    sources = {"items": iter(ITEMS), "file": path, "service": Service(),
+               "snapshot": ak.write_snapshot(EXPECTED, tmp_path / "a.parquet")}  # fmt: skip
+    df = ak.load(sources[source], where, workers=2, progress=False)
+    expected = {item["id"] for item in ITEMS if where.matches(item)}
+    assert set(df["id"]) == expected
+    assert df.index.tolist() == list(range(len(expected)))
+
+
+def test_the_notes_say_where_it_came_from(tmp_path):
+    """Source and filter are noted; of a path the name only."""
+    path = tmp_path / "a.json"
+    path.write_text(PAGE)
+    notes = ak.load(path, ak.Filter(state="completed")).attrs[ATTRS]
+    assert (notes["source"], notes["filter"]) == ("a.json", "ak.Filter(state='completed')")
+    notes = ak.load(Service(), workers=2, progress=False).attrs[ATTRS]
+    assert (notes["source"], notes["pages"], notes["complete"]) == (Service.base_url, 4, True)
+
+
+def test_a_broken_walk_is_never_returned_as_if_it_were_whole():
+    """The error carries what was fetched so far."""
+    with pytest.raises(ak.IncompleteError, match="page 3") as caught:
+        ak.load(Service(breaks_after=200), workers=2, progress=False)
+    assert len(caught.value.partial) == 200
+    assert caught.value.partial.attrs[ATTRS]["complete"] is False
+
+
+def test_a_part_is_returned_on_request():
+    """With `partial` there is a warning and a note instead of an error."""
+    with pytest.warns(UserWarning, match="incomplete.*page 3") as caught:
+        df = ak.load(Service(breaks_after=200), workers=2, progress=False, partial=True)
+    assert len(df) == 200
+    assert df.attrs[ATTRS]["complete"] is False
+    assert caught[0].filename == __file__
+
+
+def test_one_activity_may_stand_alone():
+    """A single dict is an activity or a page."""
+    assert ak.load({"id": 1})["id"].tolist() == [1]
+    assert ak.load({"items": [{"id": 2}]})["id"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error", "message"),
+    [
+        ("no.json", None, ak.ConfigError, "there is no file"),
+        ("", None, ak.ArchiveError, "no archive"),
+        ("a.json", b"", ak.FlattenError, "is empty"),
+        ("a.json", b" \n", ak.FlattenError, "is empty"),
+        ("a.json", b"hello", ak.FlattenError, "not JSON: .* line 1 column 1"),
+        ("a.json", b'{"items": [{"id": 1},\n{"id": }]}', ak.FlattenError, "line 2 column 8"),
+        ("a.ndjson", b'{"id": 1}\n{"id": 2}\n{"id": 3', ak.FlattenError, "line 3"),
+        ("a.json", b'{"domain": "Access", "code": "Denied"}', ak.FlattenError, "Denied"),
+        ("a.json.gz", gzip.compress(PAGE.encode())[:-900], ak.FlattenError, "cannot be read"),
+        ("a.json.gz", b"no gzip at all, just text", ak.FlattenError, "cannot be read"),
+        ("a.parquet", b"no parquet", ak.SnapshotError, "cannot be read"),
+    ],
+)
+def test_bad_files_give_one_clear_line(tmp_path, name, data, error, message):
+    """The message names the file and what is wrong with it."""
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(error, match=message) as caught:
+        ak.load(path, progress=False)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lines_are_counted_over_the_whole_file(tmp_path, monkeypatch):
+    """A broken line far down is named by its number."""
+    monkeypatch.setattr(front_door, "_BLOCK", 100)
+    path = tmp_path / "a.ndjson"
+    path.write_text('{"id": 1, "type": "Download"}\n' * 50 + "{broken\n")
+    with pytest.raises(ak.FlattenError, match="line 51"):
+        ak.load(path)
