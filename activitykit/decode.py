@@ -164,8 +164,7 @@ class _Shape:
         for item in _read_objects(_join(texts)):
             self.learn(item)
         self.build()
-        of: Any = list[self.struct or dict]  # type: ignore[name-defined]
-        self._decoder = msgspec.json.Decoder(of)
+        self._decoder = msgspec.json.Decoder(list.__class_getitem__(self.struct or dict))
 
     def learn(self, item: dict[str, Any]) -> None:
         """Take in the keys of an object and of those inside it."""

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from activitykit.errors import SnapshotError
-from activitykit.filters import PATHS, Filter
+from activitykit.filters import PATHS, Filter, to_timestamp
 from activitykit.schema import ATTRS, CORE, SCHEMA_VERSION, require
+from activitykit.times import TIMESTAMP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,9 +62,8 @@ def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
             dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
         ) as file:
             temporary = Path(file.name)
-            _write(df, file.file)
-            file.flush()
-            os.fsync(file.fileno())
+            _write(df, file)
+            _sync(file)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _sync_folder(path.parent)
@@ -130,12 +130,17 @@ def read_snapshot(
     return df if columns is None else df[list(columns)]
 
 
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
 class _Hashed:
     """A file to write to that keeps a hash of what went through."""
 
     closed = False
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.hash = hashlib.blake2b(digest_size=16)
 
@@ -150,7 +155,7 @@ class _Hashed:
         return self.file.tell()
 
 
-def _write(df: "pd.DataFrame", file: BinaryIO) -> None:
+def _write(df: "pd.DataFrame", file: IO[bytes]) -> None:
     import pyarrow.parquet as pq
 
     # the order of notes must not change the bytes
@@ -175,7 +180,7 @@ def _write(df: "pd.DataFrame", file: BinaryIO) -> None:
         writer.add_key_value_metadata({_KEY: json.dumps(about, sort_keys=True)})
 
 
-def _hash_of(file: BinaryIO) -> str:
+def _hash_of(file: IO[bytes]) -> str:
     """Hash what stands before the footer, as the writer did."""
     size = file.seek(-8, os.SEEK_END)
     footer = int.from_bytes(file.read(4), "little")
@@ -211,11 +216,23 @@ def _needed(
     return [name for name in available if name in wanted or name in looked_at]
 
 
-def _bounds(where: Filter | None) -> list[tuple[str, str, Any]] | None:
+def _bounds(where: Filter | None) -> Any:  # noqa: ANN401 - Arrow is untyped
+    """Give the interval of time as an expression, by which Arrow leaves out parts of the file."""
+    import pyarrow.compute as pc
+
     if where is None:
         return None
-    bounds = [(where.on, ">=", where.since), (where.on, "<", where.until)]
-    return [bound for bound in bounds if bound[2] is not None] or None
+    # as Arrow scalars, because a Timestamp would lose its nanoseconds on the way
+    since, until = (
+        moment and pa.scalar(to_timestamp(moment).value, TIMESTAMP)
+        for moment in (where.since, where.until)
+    )
+    at = pc.field(where.on)
+    if since is not None and until is not None:
+        return (at >= since) & (at < until)
+    if since is not None:
+        return at >= since
+    return None if until is None else at < until
 
 
 def _umask() -> int:

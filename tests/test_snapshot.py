@@ -1,0 +1,197 @@
+"""One Parquet file: all or nothing, exact, and honest about where it came from."""
+
+import json
+import os
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import activitykit as ak
+from activitykit import snapshot
+from activitykit.demo import simulate
+from activitykit.schema import ATTRS, SCHEMA_VERSION
+
+DF = ak.flatten([
+    *simulate(300, seed=8),
+    {"id": 1, "createdAt": "2025-01-01T00:00:00.123456789Z", "startedAt": "soon",
+     "context": {"a.b": 1, "": 0.5, "\\": True, "x": [1], "mixed": "1"}, "a": {"b": 2}},
+    {"id": 2, "context": {"mixed": 1}},
+])  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Write the frame of this module."""
+    return ak.write_snapshot(DF, tmp_path / "a.parquet")
+
+
+def test_the_frame_comes_back_exactly(path):
+    """Values, types, column order and notes survive; the raw activities too."""
+    df = ak.read_snapshot(path)
+    pd.testing.assert_frame_equal(df, DF)
+    assert df.attrs == DF.attrs
+    assert ak.unflatten(df) == ak.unflatten(DF)
+    assert df["createdAt"][0].nanosecond == 789
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text(max_size=3),
+            st.one_of(st.integers(), st.floats(allow_nan=False), st.text(), st.booleans()),
+            max_size=4,
+        ),
+        max_size=4,
+    )
+)
+def test_any_frame_survives(tmp_path_factory, bodies):
+    """Odd column names and values make no difference."""
+    df = ak.flatten([body | {"id": i} for i, body in enumerate(bodies)])
+    path = ak.write_snapshot(df, tmp_path_factory.mktemp("any") / "a.parquet")
+    pd.testing.assert_frame_equal(ak.read_snapshot(path), df)
+
+
+def test_equal_frames_give_equal_bytes(tmp_path, path):
+    """How a frame was put together, its chunks and the order of its notes do not show."""
+    parts = pd.concat([DF.iloc[:100], DF.iloc[100:]])
+    parts.attrs = {ATTRS: dict(reversed(DF.attrs[ATTRS].items()))}
+    again = ak.write_snapshot(parts, tmp_path / "b.parquet")
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_other_frames_give_another_hash(tmp_path, path):
+    """The content hash changes with a single nanosecond."""
+    other = DF.copy()
+    other.loc[0, "createdAt"] += pd.Timedelta(1, "ns")
+    again = ak.write_snapshot(other, tmp_path / "b.parquet")
+    hashes = [provenance(one)["content_hash"] for one in (path, again)]
+    assert hashes[0] != hashes[1]
+
+
+def provenance(path):
+    """Read what the file says about itself."""
+    return json.loads(pq.read_metadata(path).metadata[b"activitykit"])
+
+
+def test_the_metadata_tells_the_provenance(path):
+    """Versions, row count and completeness can be read by any Parquet tool."""
+    about = provenance(path)
+    assert about["rows"] == len(DF)
+    assert about["schema_version"] == SCHEMA_VERSION
+    assert about["package_version"] == ak.__version__
+    assert about["complete"] is True
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        ak.Filter(result="error"),
+        ak.Filter(since="2026-01-05", until="2026-01-08T12:00", tenant="/1/"),
+        ak.Filter(since="2026-01-05", on="completedAt", text="backup"),
+        ak.Filter(until="2025-01-01T00:00:00.123456790Z"),
+    ],
+)
+def test_rows_are_those_that_the_filter_selects(path, where):
+    """Reading with a filter equals filtering what was read, with and without few columns."""
+    expected = where.select(DF).reset_index(drop=True)
+    pd.testing.assert_frame_equal(ak.read_snapshot(path, where=where), expected)
+    few = ["type", "id", "context.a\\.b", "context.", "context.\\\\"]
+    part = ak.read_snapshot(path, where=where, columns=few)
+    pd.testing.assert_frame_equal(part, expected[few])
+    assert part.attrs == DF.attrs
+
+
+def test_pandas_polars_and_duckdb_can_read_the_file(path):
+    """A snapshot is plain Parquet."""
+    duckdb = pytest.importorskip("duckdb")
+    polars = pytest.importorskip("polars")
+    assert pd.read_parquet(path).shape == DF.shape
+    assert polars.read_parquet(path).shape == DF.shape
+    found = duckdb.sql(f"select count(*) from read_parquet('{path}')").fetchall()
+    assert found == [(len(DF),)]
+
+
+def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
+    """A crash at any moment before the end leaves the old file, and no rubbish."""
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    for place in ("_write", "_sync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(snapshot, place, fail)
+            with pytest.raises(ak.SnapshotError, match="No space left"):
+                ak.write_snapshot(DF.head(3), path)
+        assert path.read_bytes() == before
+        assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    """Nothing is created on the way."""
+    with pytest.raises(ak.SnapshotError, match="nowhere"):
+        ak.write_snapshot(DF, tmp_path / "nowhere" / "a.parquet")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_columns_that_no_file_can_hold_are_refused(tmp_path):
+    """Python objects are an error, and leave no file."""
+    with pytest.raises(ak.SnapshotError, match="thing"):
+        ak.write_snapshot(DF.assign(thing=[object()] * len(DF)), tmp_path / "a.parquet")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_newer_schema_is_refused_by_name(tmp_path, monkeypatch):
+    """Files of a later release say which, and how to read them."""
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        path = ak.write_snapshot(DF, tmp_path / "a.parquet")
+    with pytest.raises(ak.SnapshotError, match=f"version {SCHEMA_VERSION + 1} .* upgrade"):
+        ak.read_snapshot(path)
+
+
+def test_other_parquet_files_are_no_snapshots(tmp_path):
+    """A foreign file is named as such, with the way to read it."""
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(ak.SnapshotError, match=r"no snapshot .* pandas.read_parquet"):
+        ak.read_snapshot(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9, 0.99, 0.9999])
+def test_damage_is_found(path, share):
+    """One flipped bit anywhere, in data or footer, is no quiet error."""
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * share)] ^= 4
+    path.write_bytes(data)
+    try:
+        df = ak.read_snapshot(path)
+    except ak.SnapshotError:
+        return
+    pd.testing.assert_frame_equal(df, DF)
+
+
+@pytest.mark.parametrize("size", [0, 3, 1000, -1])
+def test_a_cut_file_is_an_error(path, size):
+    """A download that broke off cannot be read by mistake."""
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ak.SnapshotError, match="cannot be read"):
+        ak.read_snapshot(path)
+
+
+def test_missing_files_and_columns_are_named(tmp_path, path):
+    """The message says which."""
+    with pytest.raises(ak.SnapshotError, match=r"there is no snapshot .*b\.parquet"):
+        ak.read_snapshot(tmp_path / "b.parquet")
+    with pytest.raises(ak.SchemaError, match="nonsense"):
+        ak.read_snapshot(path, columns=["id", "nonsense"])
+
+
+def test_a_snapshot_is_smaller_than_plain_parquet(tmp_path, path):
+    """It costs less than what pandas writes by itself."""
+    DF.to_parquet(tmp_path / "plain.parquet")
+    assert path.stat().st_size < (tmp_path / "plain.parquet").stat().st_size
