@@ -353,7 +353,7 @@ class Client:
             As the account API describes them (``id``, ``name``, ``kind``, ``parent_id``, …), the
             own tenant first; units inside of customers are not listed.
         """
-        found = [self.get(f"/api/2/tenants/{self._own_tenant()}")]
+        found = [self.get(f"/api/2/tenants/{self.own_tenant()}")]
         children = Listing(
             transport=self._transport, path="/api/2/tenants", page_size=1000, order=()
         )
@@ -363,7 +363,8 @@ class Client:
                     found += _read_items(body).items
         return found
 
-    def _own_tenant(self) -> str:
+    def own_tenant(self) -> str:
+        """Give the UUID of the tenant whose activities this client sees, with all below it."""
         if self._tenant:
             return self._tenant
         if self._given:

@@ -155,15 +155,21 @@ def plan_windows(
 
     parts = counted(_cut(_Part(*span, 0), workers))
     for _ in range(_ROUNDS):
-        fair = max(page_size, sum(p.rows for p in parts) / (2 * workers))
-        heavy = [p for p in parts if p.rows > 3 * fair and p.end - p.start > _NARROWEST_NS]
+        share = sum(part.rows for part in parts) / workers
+        heavy = [p for p in parts if p.rows > 1.5 * max(share, page_size) and _can_be_cut(p)]
         if not heavy:
             break
-        finer = counted([piece for p in heavy for piece in _cut(p, ceil(p.rows / fair))])
-        parts = sorted([p for p in parts if p not in heavy] + finer)
+        pieces = [piece for p in heavy for piece in _cut(p, ceil(2 * p.rows / share))]
+        parts = sorted([p for p in parts if p not in heavy] + counted(pieces))
+    # two for each worker even out the work; more would have more half-empty last pages
+    fair = max(page_size, share / 2)
     even = [piece for p in parts for piece in _cut(p, max(1, round(p.rows / fair)))]
     by_size = sorted(_merged(even, 1.2 * fair), key=lambda p: -p.rows)
     return [Window((edges.get(p.start, p.start), edges.get(p.end, p.end)), p.rows) for p in by_size]
+
+
+def _can_be_cut(part: _Part) -> bool:
+    return part.end - part.start > _NARROWEST_NS
 
 
 def _cut(part: _Part, pieces: int) -> list[_Part]:

@@ -187,6 +187,39 @@ def test_a_fault_that_stays_is_named_with_request_reason_and_attempts(fault):
     assert error.reason in str(error)
 
 
+class Waits(threading.Event):
+    """Notes how long it is waited for, without waiting."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def wait(self, timeout=None):
+        """Return at once."""
+        self.seconds.append(timeout)
+        return False
+
+
+@pytest.mark.parametrize("fault", ["429", "429-date", "503", "503-date"])
+def test_retry_after_is_heeded_by_all_workers(fault):
+    """Seconds or a date: the next request waits that long, and so does every other one."""
+    with serve(ITEMS, faults=Faults(script=[fault], retry_after_s=30)) as service:
+        client, one, other = client_of(service), Waits(), Waits()
+        for waits in (one, other):
+            client._transport.get("/api/task_manager/v2/activities", [], bytes, stop=waits)
+    assert max(one.seconds) == pytest.approx(30, abs=1.5)
+    assert max(other.seconds) == pytest.approx(30, abs=1.5)
+
+
+def test_patience_ends_before_a_wait_that_is_too_long():
+    """A service that asks for an hour gets an error now, not in an hour."""
+    with serve(ITEMS, faults=Faults(rates={"429": 1}, retry_after_s=3600)) as service:
+        started = time.monotonic()
+        with pytest.raises(ak.RateLimitError, match="with fewer workers"):
+            list(client_of(service).pages())
+        assert time.monotonic() - started < 2
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("fault", ["403", "500", "reset", "no-items", "garbage"])
 def test_a_walk_that_breaks_off_yields_what_came_and_says_so(fault, workers):
