@@ -1,7 +1,7 @@
 """JSON bytes -> columns of single values, before anything is decided about their types.
 
-Activities are decoded many at a time by msgspec structs that learn their keys as they come: one for
-the activity, and one for the context of each type of activity. A column is a path; what was found
+Activities are decoded many at a time by structs that learn their keys as they come: one for the
+activity, and one for the context of each type of activity. A column is a path; what was found
 there is kept apart by kind (text, integer, number, boolean, JSON text), so nothing is converted, and
 nothing depends on the order of arrival, until all is known.
 
@@ -10,24 +10,22 @@ surrogates, numbers beyond 64-bit floats, odd or very many keys), and the tests 
 against it.
 """
 
-import contextlib
 import gc
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, Union
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from activitykit.documents import Text, compact, items_in, loads, opens, to_json
 from activitykit.errors import FlattenError
 from activitykit.names import SURROGATE, name_of
-
-DEEPEST: Final = 6
-"""Objects this many levels below the activity become columns, deeper ones stay as JSON text."""
+from activitykit.shapes import CONTEXT, DEEPEST, Path, Shape
 
 ARROW_TYPE: Final = {
     "text": pa.large_string(),
@@ -39,8 +37,8 @@ ARROW_TYPE: Final = {
 
 # how much JSON is decoded together: enough to be fast, little enough to be small in memory
 _BATCH_BYTES: Final = 8_000_000
-# beyond these, a struct, or one for each type of activity, would cost more than it saves
-_MAX_KEYS, _MAX_SHAPES = 400, 1_000
+# for more types of activity than that, they share a struct
+_MAX_SHAPES: Final = 1_000
 _INT64: Final = range(-(2**63), 2**63)
 _NONE: Final = type(None)
 # a kind, and what values have to be for it; Arrow itself refuses what is no text
@@ -50,21 +48,8 @@ _STRICT_KINDS: Final = (
     ("number", {float, _NONE}),
     ("boolean", {bool, _NONE}),
 )
-_SCALAR: Final = str | int | float | bool | None
-_OPENING: Final = (b"{", b"[")
 
-# what msgspec raises for JSON that Python's own reader may still take
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-# grouped by type of activity, since each type has its own keys
-_CONTEXT: Final = ("context",)
-
-_Path = tuple[str, ...]
-_Text = bytes | msgspec.Raw
 Positions = npt.NDArray[np.int64]
-
-
-# what is known of the values of a key: nothing yet, single values, objects, or anything
-_Field = Union[None, Literal["scalar", "raw"], "_Shape"]
 
 
 class Spots(NamedTuple):
@@ -89,7 +74,7 @@ class Decoded:
     rows: int = 0
     pages: int = 0
     refused: list[str] = field(default_factory=list)
-    shapes: "dict[tuple[_Path, object], _Shape]" = field(default_factory=dict)
+    shapes: "dict[tuple[Path, object], Shape]" = field(default_factory=dict)
 
     def add(self, name: str, kind: str, values: Sequence[Any], spots: Spots) -> None:
         """Add values of one kind, None where there is none."""
@@ -118,111 +103,12 @@ class Decoded:
         for kind, values in by_kind.items():
             self.add(name, kind, values, spots)
 
-    def shape(self, path: _Path, group: object) -> "_Shape":
+    def shape(self, path: Path, group: object) -> "Shape":
         """Give what is known of the objects at a path; each group of them has its own."""
         key = (path, group if len(self.shapes) < _MAX_SHAPES else None)
         if key not in self.shapes:
-            self.shapes[key] = _Shape(path)
+            self.shapes[key] = Shape(path)
         return self.shapes[key]
-
-
-class _Shape:
-    """The keys seen in the objects at one path, and a struct that reads such objects."""
-
-    def __init__(self, path: _Path) -> None:
-        self.path = path
-        self.fields: dict[str, _Field] = {}
-        self.names: list[str] = []
-        self.struct: Any = None
-        self._decoder: Any = None
-
-    def read(self, texts: Sequence[_Text]) -> list[Any] | None:
-        """Read objects as structs; None when one is no object, or msgspec cannot read it."""
-        joined = _join(texts)
-        with contextlib.suppress(*_UNREADABLE):
-            if self._decoder is None:
-                self._learn_from(texts[:100])
-            for _ in range(2):
-                if self.struct is None:
-                    break
-                try:
-                    objects: list[Any] = self._decoder.decode(joined)
-                except msgspec.ValidationError:
-                    self._learn_from([text for text in texts if not self._can_read(text)])
-                else:
-                    return objects
-        return None
-
-    def _can_read(self, text: _Text) -> bool:
-        try:
-            self._decoder.decode(_join([text]))
-        except msgspec.ValidationError:
-            return False
-        return True
-
-    def _learn_from(self, texts: Sequence[_Text]) -> None:
-        for item in _read_objects(_join(texts)):
-            self.learn(item)
-        self.build()
-        self._decoder = msgspec.json.Decoder(list.__class_getitem__(self.struct or dict))
-
-    def learn(self, item: dict[str, Any]) -> None:
-        """Take in the keys of an object and of those inside it."""
-        for key, value in item.items():
-            known = self.fields.get(key)
-            path = (*self.path, key)
-            if isinstance(value, dict) and len(path) <= DEEPEST and path != _CONTEXT:
-                if known is None:
-                    known = self.fields[key] = _Shape(path)
-                if isinstance(known, _Shape):
-                    known.learn(value)
-                else:
-                    self.fields[key] = "raw"
-            elif isinstance(value, dict | list) or (
-                value is not None and isinstance(known, _Shape)
-            ):
-                self.fields[key] = "raw"
-            elif known is None:
-                self.fields[key] = None if value is None else "scalar"
-
-    def build(self) -> None:
-        """Make the struct; there is none for very many keys, or such as msgspec does not take."""
-        self.names = [name_of((*self.path, key)) for key in self.fields]
-        types: list[Any] = []
-        for key, known in self.fields.items():
-            of: Any = _SCALAR
-            if isinstance(known, _Shape):
-                known.build()
-                if known.struct is None:
-                    self.fields[key] = "raw"
-                else:
-                    of = known.struct | None
-            types.append(msgspec.Raw if self.fields[key] == "raw" else of)
-        fields = [(f"f{i}", of, None) for i, of in enumerate(types)]
-        rename = {f"f{i}": key for i, key in enumerate(self.fields)}
-        self.struct = None
-        if len(fields) <= _MAX_KEYS:
-            # ValueError: quotes, backslashes, control characters or half surrogates in keys
-            with contextlib.suppress(ValueError):
-                self.struct = msgspec.defstruct(
-                    "_", fields, rename=rename, forbid_unknown_fields=True, gc=False
-                )
-
-
-def _join(texts: Sequence[_Text]) -> bytes:
-    return b"[%b]" % b",".join(texts)
-
-
-class _Page(msgspec.Struct):
-    id: Any = None
-    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
-
-
-_split_documents = msgspec.json.Decoder(msgspec.Raw).decode_lines
-_split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_read_page = msgspec.json.Decoder(_Page).decode
-_read_objects = msgspec.json.Decoder(list[dict[str, Any]]).decode
-_read_any = msgspec.json.Decoder().decode
 
 
 def decode(chunks: Iterable[bytes]) -> Decoded:
@@ -234,11 +120,11 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
         When a chunk is no JSON, or holds something that is no activity.
     """
     found = Decoded()
-    batch: list[_Text] = []
+    batch: list[Text] = []
     size = lines = 0
     for chunk in chunks:
         found.pages += 1
-        batch += _items(chunk, lines)
+        batch += items_in(chunk, lines)
         size += len(chunk)
         lines += chunk.count(b"\n") if b"\n" in chunk else 0
         while size >= _BATCH_BYTES:
@@ -255,7 +141,7 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
     return found
 
 
-def walk(item: dict[str, Any], path: _Path = ()) -> Iterator[tuple[str, str, Any]]:
+def walk(item: dict[str, Any], path: Path = ()) -> Iterator[tuple[str, str, Any]]:
     """Give column, kind and value of everything below an object, without nulls."""
     for key, value in item.items():
         below = (*path, key)
@@ -266,18 +152,6 @@ def walk(item: dict[str, Any], path: _Path = ()) -> Iterator[tuple[str, str, Any
                 yield name_of(below), "json", "{}"
         elif value is not None:
             yield name_of(below), *_classify(value)
-
-
-def to_json(value: object) -> str:
-    """Write a value as compact JSON text, the same for equal values."""
-    return _compact(json.dumps(value).encode())
-
-
-def _compact(text: bytes) -> str:
-    try:
-        return msgspec.json.encode(_read_any(text)).decode()
-    except _UNREADABLE:
-        return json.dumps(json.loads(text), separators=(",", ":"))
 
 
 def _classify(value: object) -> tuple[str, Any]:
@@ -293,69 +167,7 @@ def _classify(value: object) -> tuple[str, Any]:
     return "json", to_json(value)
 
 
-def _items(chunk: bytes, lines: int) -> list[_Text]:
-    """Cut a chunk into the texts of its activities."""
-    try:
-        documents = _split_documents(chunk)
-        lists = [_split_list(doc) if _opens(doc, b"[") else [doc] for doc in documents]
-        items: list[_Text] = [raw for raws in lists for raw in raws]
-        # looking for the word first spares the activities from being read twice
-        if b'"items"' in chunk:
-            items = [raw for text in items for raw in _page_items(text)]
-    except _UNREADABLE:
-        documents = _read_by_python(chunk, lines)
-        return [json.dumps(item).encode() for document in documents for item in _unpack(document)]
-    return items
-
-
-def _opens(text: _Text, bracket: bytes) -> bool:
-    return bytes(memoryview(text)[:1]) == bracket
-
-
-def _page_items(text: _Text) -> Sequence[_Text]:
-    if _opens(text, b"{"):
-        page = _read_page(text)
-        if page.id is None and page.items is not msgspec.UNSET:
-            return page.items or []
-    return [text]
-
-
-def _unpack(document: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON
-    for item in document if isinstance(document, list) else [document]:
-        if isinstance(item, dict) and item.get("id") is None and "items" in item:
-            if not isinstance(item["items"], list | None):
-                raise FlattenError(f"the `items` of a page are no list: {to_json(item)[:80]}")
-            yield from item["items"] or ()
-        else:
-            yield item
-
-
-def _read_by_python(chunk: bytes, lines: int) -> list[Any]:
-    """Read what msgspec does not, or say where it is no JSON."""
-    rows = [(i, row) for i, row in enumerate(chunk.splitlines(), lines + 1) if row.strip()]
-    try:
-        return [_loads(chunk, f"line {lines + 1} and below")]
-    except FlattenError:
-        # one document that is broken, or lines of which one is broken?
-        try:
-            json.loads(rows[0][1] if len(rows) > 1 else b"")
-        except (ValueError, RecursionError):
-            only_lines = False
-        else:
-            only_lines = True
-        if not only_lines:
-            raise
-        return [_loads(row, f"line {i}") for i, row in rows]
-
-
-def _loads(text: bytes, where: str) -> Any:  # noqa: ANN401 - any JSON
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FlattenError(f"this is not JSON: {error} ({where})") from error
-
-
-def _add_batch(found: Decoded, texts: list[_Text]) -> None:
+def _add_batch(found: Decoded, texts: list[Text]) -> None:
     if not texts:
         return
     first = found.rows
@@ -369,13 +181,13 @@ def _add_batch(found: Decoded, texts: list[_Text]) -> None:
         objects = root.read(texts)
         if objects is not None:
             _add_objects(found, root, objects, everywhere)
-        elif all(_opens(text, b"{") for text in texts):
+        elif all(opens(text, b"{") for text in texts):
             _add_walked(found, (), texts, everywhere)
         if not _all_have_ids(found, first):
             found.refused += _refusals(texts, first)
     except (ValueError, RecursionError):
         for position, text in enumerate(texts, start=first):
-            _loads(bytes(text), f"item {position}")
+            loads(bytes(text), f"item {position}")
         raise
     finally:
         if was_enabled:
@@ -393,7 +205,7 @@ def _all_have_ids(found: Decoded, first: int) -> bool:
     )
 
 
-def _refusals(texts: list[_Text], first: int) -> Iterator[str]:
+def _refusals(texts: list[Text], first: int) -> Iterator[str]:
     for position, text in enumerate(texts, start=first):
         item = json.loads(bytes(text))
         if not isinstance(item, dict):
@@ -404,13 +216,13 @@ def _refusals(texts: list[_Text], first: int) -> Iterator[str]:
             yield f"{position} ({to_json(about)}, keys {', '.join(map(repr, item))[:120]})"
 
 
-def _add_objects(found: Decoded, shape: _Shape, objects: Sequence[Any], spots: Spots) -> None:
+def _add_objects(found: Decoded, shape: Shape, objects: Sequence[Any], spots: Spots) -> None:
     """Add the objects at one path: their single values, then what is nested in them."""
     rows = [*map(msgspec.structs.astuple, objects)]
     columns = list(zip(*rows, strict=True))
     types = _by_type(shape, columns) if shape.path == () else None
     for (key, known), name, values in zip(shape.fields.items(), shape.names, columns, strict=True):
-        if isinstance(known, _Shape):
+        if isinstance(known, Shape):
             chosen = [i for i, value in enumerate(values) if value is not None]
             if not chosen:
                 continue
@@ -418,7 +230,7 @@ def _add_objects(found: Decoded, shape: _Shape, objects: Sequence[Any], spots: S
             _add_objects(found, known, inner, _below(spots, chosen, len(rows)))
         elif known != "raw":
             found.add_scalars(name, values, spots)
-        elif (path := (*shape.path, key)) == _CONTEXT and types:
+        elif (path := (*shape.path, key)) == CONTEXT and types:
             _add_contexts(found, values, types, spots)
         else:
             _add_raws(found, path, values, spots)
@@ -426,12 +238,12 @@ def _add_objects(found: Decoded, shape: _Shape, objects: Sequence[Any], spots: S
         found.add(name_of(shape.path), "json", ["{}"] * len(void), _below(spots, void, len(rows)))
 
 
-def _by_type(shape: _Shape, columns: Sequence[Sequence[Any]]) -> Sequence[Any] | None:
+def _by_type(shape: Shape, columns: Sequence[Sequence[Any]]) -> Sequence[Any] | None:
     at = list(shape.fields).index("type") if shape.fields.get("type") == "scalar" else None
     return None if at is None else columns[at]
 
 
-def _void_rows(shape: _Shape, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+def _void_rows(shape: Shape, rows: Sequence[tuple[Any, ...]]) -> list[int]:
     """Find the objects that hold nothing, or only nulls."""
     raw = sum(known == "raw" for known in shape.fields.values())
     nothing = (None,) * len(shape.fields)
@@ -454,16 +266,16 @@ def _add_contexts(
             members.setdefault(kind, []).append(i)
     for kind, chosen in members.items():
         part = [raw for i in chosen if (raw := raws[i]) is not None]
-        shape = found.shape(_CONTEXT, kind)
+        shape = found.shape(CONTEXT, kind)
         below = _below(spots, chosen, len(raws))
         objects = shape.read(part)
         if objects is None:
-            _add_raws(found, _CONTEXT, part, below)
+            _add_raws(found, CONTEXT, part, below)
         else:
             _add_objects(found, shape, objects, below)
 
 
-def _add_raws(found: Decoded, path: _Path, raws: Sequence[_Text | None], spots: Spots) -> None:
+def _add_raws(found: Decoded, path: Path, raws: Sequence[Text | None], spots: Spots) -> None:
     """Add values of any kinds at one path, every distinct text once."""
     texts = [b"null" if raw is None else bytes(raw) for raw in raws]
     numbers = {text: i for i, text in enumerate(dict.fromkeys(texts))}
@@ -484,7 +296,7 @@ def _add_raws(found: Decoded, path: _Path, raws: Sequence[_Text | None], spots: 
     found.add_cells(name_of(path), cells, spots)
 
 
-def _add_walked(found: Decoded, path: _Path, texts: Sequence[_Text], spots: Spots) -> None:
+def _add_walked(found: Decoded, path: Path, texts: Sequence[Text], spots: Spots) -> None:
     cells: dict[tuple[str, str], tuple[list[int], list[Any]]] = {}
     objects = [list(walk(json.loads(bytes(text)), path)) for text in texts]
     for row, pick in zip(spots.rows.tolist(), spots.picks.tolist(), strict=True):
@@ -513,9 +325,9 @@ def _is_void(text: bytes) -> bool:
     return all(value is None for value in json.loads(text).values())
 
 
-def _classify_text(text: bytes, path: _Path) -> tuple[str, Any]:
+def _classify_text(text: bytes, path: Path) -> tuple[str, Any]:
     if text[:1] == b"{":
-        return "json", _compact(text) if len(path) > DEEPEST else "{}"
+        return "json", compact(text) if len(path) > DEEPEST else "{}"
     if text[:1] == b"[":
-        return "json", _compact(text)
+        return "json", compact(text)
     return _classify(json.loads(text))

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitykit.decode import ARROW_TYPE, Decoded, Piece, Positions, to_json
+from activitykit.decode import ARROW_TYPE, Decoded, Piece, Positions
 from activitykit.derive import PATHS as DERIVED_FROM
+from activitykit.documents import to_json
 from activitykit.filters import PATHS as FILTERED
 from activitykit.names import RAW, REST, TIMES
 from activitykit.schema import CORE

@@ -127,7 +127,7 @@ def test_fast_and_plain_decoding_agree(items, batch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decode, "_BATCH_BYTES", batch)
         fast = flatten_pages([text])
-        patch.setattr(decode._Shape, "read", lambda *_: None)
+        patch.setattr(decode.Shape, "read", lambda *_: None)
         plain = flatten_pages([text])
     frames_equal(fast, plain)
 
@@ -341,6 +341,12 @@ def test_json_normalize_agrees_on_plain_values():
     expected = pd.json_normalize(items).set_index("id").sort_index()
     for name in ("type", "tenant.name", "result.code", "context.title", "resource.id"):
         pd.testing.assert_series_equal(df[name], expected[name].astype(df[name].dtype))
+
+
+def test_the_last_of_equal_keys_counts():
+    """As in every JSON reader, whatever the earlier one held."""
+    text = b'[{"id": 1, "a": {"x": 1}, "a": {"y": 2}, "b": 1, "b": {"c": 1}, "d": [1], "d": null}]'
+    assert ak.unflatten(flatten_pages([text])) == [{"id": 1, "a": {"y": 2}, "b": {"c": 1}}]
 
 
 def test_garbage_collection_is_left_as_it_was():

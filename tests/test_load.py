@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 import activitykit as ak
-
 from activitykit.demo import simulate
 from activitykit.schema import ATTRS
 
