@@ -1,0 +1,225 @@
+"""The two Delta Lake tables of an archive, and the one kind of commit to each.
+
+A commit of rows replaces spans of ids in a month by what they held, brought up to date. It succeeds
+only when nothing else was committed since they were read, and is tried again on the new state
+otherwise. So syncs may run side by side, or be killed: a commit is there or not.
+
+(The library's own merge would do, but what it writes, Arrow cannot filter by text.)
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import stamina
+
+from activitykit.archive import ledger, rows
+from activitykit.errors import ActivityKitError, ArchiveError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+VERSION: Final = 1
+"""Raised when the tables change so that older releases cannot read them."""
+
+ACTIVITIES, LEDGER = "activities", "ledger"
+
+_NAME: Final = "activitykit"
+_FIELDS: Final = {ACTIVITIES: (rows.FIELDS, ["month"]), LEDGER: (ledger.FIELDS, None)}
+_SPANS: Final = 8
+_ATTEMPTS, _PATIENCE_S, _LONGEST_WAIT_S = 20, 300.0, 5.0
+
+Span = tuple[str, int, int]
+"""A month, and the first and last id of a run in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Where the tables are, and how to get there."""
+
+    root: str
+    options: dict[str, str] = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The place without what may be a secret in its URL."""
+        parts = urlsplit(self.root)
+        if "://" not in self.root or not (parts.username or parts.query):
+            return self.root
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+    def create(self) -> None:
+        """Create what is not there yet."""
+        from deltalake import DeltaTable
+
+        with self.told("create"):
+            if "://" not in self.root:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+            for name, (fields, by) in _FIELDS.items():
+                if not DeltaTable.is_deltatable(f"{self.root}/{name}", self.options):
+                    DeltaTable.create(
+                        f"{self.root}/{name}", fields, mode="ignore", partition_by=by, name=_NAME,
+                        description=f"{name}, version {VERSION}", storage_options=self.options,
+                    )  # fmt: skip
+
+    def open(self, name: str) -> "DeltaTable":
+        """Open the latest state of a table.
+
+        Raises
+        ------
+        ArchiveError
+            When it is not there, is none of ours, or of a newer release.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        with self.told("open"):
+            try:
+                table = DeltaTable(f"{self.root}/{name}", storage_options=self.options)
+            except TableNotFoundError as error:
+                raise ArchiveError(
+                    f"there is no archive at {self.shown}; the first sync creates it"
+                ) from error
+            about = table.metadata()
+        if about.name != _NAME:
+            raise ArchiveError(f"{name} in {self.shown} is a table, but not of an archive")
+        if int((about.description or "0").rpartition(" ")[2]) > VERSION:
+            raise ArchiveError(f"{self.shown} is of a newer release; upgrade activitykit")
+        return table
+
+    def dataset(self) -> Any:  # noqa: ANN401 - Arrow is untyped
+        """Open the archived rows as an Arrow dataset."""
+        with self.told("open"):
+            return self.open(ACTIVITIES).to_pyarrow_dataset()
+
+    def entries(self, scope: Sequence[str] | None = None) -> pd.DataFrame:
+        """Give the ledger, or its entries of one scope."""
+        with self.told("read"):
+            found: pd.DataFrame = self.open(LEDGER).to_pyarrow_table().to_pandas()
+        if scope is not None:
+            found = found[(found[ledger.SCOPE] == list(scope)).all(axis=1)]
+        return found
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Add an entry to the ledger."""
+        from deltalake import write_deltalake
+
+        with self.told("sync"):
+            line = pa.Table.from_pylist([entry], schema=ledger.FIELDS)
+            write_deltalake(self.open(LEDGER), line, mode="append")
+
+    def upsert(self, fresh: Any) -> int:  # noqa: ANN401
+        """Commit the rows that are new, or newer than what is stored; give their number."""
+        from deltalake.exceptions import CommitFailedError
+
+        with self.told("sync"):
+            for attempt in stamina.retry_context(
+                on=CommitFailedError, attempts=_ATTEMPTS, timeout=_PATIENCE_S,
+                wait_initial=0.05, wait_max=_LONGEST_WAIT_S,
+            ):  # fmt: skip
+                with attempt:
+                    return _commit(self.open(ACTIVITIES), fresh)
+        raise AssertionError("retrying ends with a result or an error")
+
+    @contextmanager
+    def told(self, verb: str) -> Iterator[None]:
+        """Say where it happened; never show what the options hold."""
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        try:
+            yield
+        except ActivityKitError:
+            raise
+        except CommitFailedError as error:
+            raise ArchiveError(
+                f"cannot {verb} {self.shown}: other syncs kept committing at the same time; nothing"
+                " is lost, run it again"
+            ) from error
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            why = str(error)
+            for secret in self.options.values():
+                why = why.replace(secret, "***") if len(secret) > 3 else why
+            raise ArchiveError(f"cannot {verb} {self.shown}: {why}") from None
+
+
+def _commit(table: "DeltaTable", fresh: Any) -> int:  # noqa: ANN401
+    from deltalake import CommitProperties, WriterProperties, write_deltalake
+
+    stored = table.to_pyarrow_dataset().to_table(filter=_within(_spans(fresh)))
+    news = _news(fresh, stored)
+    if not len(news):
+        return 0
+    spans = _spans(news)
+    replaced = stored.filter(_within(spans))
+    data = pa.concat_tables([_others(replaced, news), news]).sort_by("id")
+    # without the library's own retries, any other commit in between makes this one fail
+    strictly = CommitProperties(max_commit_retries=0)
+    settings = WriterProperties(compression="ZSTD", compression_level=6)
+    if len(replaced):
+        write_deltalake(
+            table, data, mode="overwrite", predicate=_as_sql(spans), commit_properties=strictly,
+            writer_properties=settings,
+        )  # fmt: skip
+    else:
+        write_deltalake(
+            table, data, mode="append", commit_properties=strictly, writer_properties=settings
+        )
+    return len(news)
+
+
+def _spans(table: Any) -> list[Span]:  # noqa: ANN401
+    """Give a few runs of ids for each month, cut where the gaps between them are wide."""
+    found = []
+    months = table["month"].to_numpy(zero_copy_only=False)
+    ids = table["id"].to_numpy()
+    for month in sorted(set(months)):
+        run = np.sort(ids[months == month])
+        cuts = np.sort(np.argsort(np.diff(run))[1 - _SPANS :]) + 1
+        found += [(str(month), int(part[0]), int(part[-1])) for part in np.split(run, cuts)]
+    return found
+
+
+def _within(spans: Sequence[Span]) -> Any:  # noqa: ANN401
+    inside = pc.scalar(False)
+    for month, first, last in spans:
+        one = (pc.field("month") == month) & (pc.field("id") >= first) & (pc.field("id") <= last)
+        inside |= one
+    return inside
+
+
+def _as_sql(spans: Sequence[Span]) -> str:
+    return " OR ".join(f"(month = '{m}' AND id BETWEEN {a} AND {b})" for m, a, b in spans)
+
+
+def _news(fresh: Any, stored: Any) -> Any:  # noqa: ANN401
+    """Give the rows that are not stored, or stored in an older or another state."""
+    if not len(fresh):
+        return fresh
+    stored = stored.filter(pc.field("base_url") == fresh["base_url"][0])
+    at = pc.index_in(fresh["id"], stored["id"])
+    before = stored.take(at)
+    changed = pa.array(np.zeros(len(fresh), dtype=bool))
+    for name in fresh.schema.names:
+        new, old = fresh[name], before[name]
+        unlike = pc.fill_null(pc.not_equal(new, old), pc.xor(new.is_null(), old.is_null()))
+        changed = pc.or_(changed, unlike)
+    latest = pc.greater_equal(_moments(fresh), _moments(before))
+    return fresh.filter(pc.or_(at.is_null(), pc.and_(changed, latest)))
+
+
+def _moments(table: Any) -> Any:  # noqa: ANN401
+    """Give ``updatedAt`` in nanoseconds; what has none is older than all else."""
+    micros = pc.multiply(table["updatedAt"].cast(pa.int64()), 1000)
+    return pc.fill_null(pc.add(micros, table["updatedAt" + rows.BEYOND]), -(2**63))
+
+
+def _others(stored: Any, news: Any) -> Any:  # noqa: ANN401
+    mine = pc.field("base_url") == news["base_url"][0]
+    return stored.filter(~(mine & pc.field("id").isin(news["id"].combine_chunks())))
