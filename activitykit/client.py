@@ -104,6 +104,8 @@ class Client:
         self._given = given
         # set when the service was seen to refuse two bounds on one field
         self._one_sided = False
+        # and to give or count windows, for loads without and with a bound
+        self._windowless: set[bool] = set()
 
     @classmethod
     def from_env(cls) -> Self:
@@ -229,13 +231,13 @@ class Client:
         workers: int,
         bar: "tqdm[Any]",
     ) -> list[Params]:
-        if workers == 1 or self._one_sided:
+        bounded = where.on == "createdAt" and (where.since or where.until) is not None
+        if workers == 1 or self._one_sided or bounded in self._windowless:
             return []
         try:
             windows, rows = window_queries(listing, where, params, first[1].items or [], workers)
         except BadQueryError:
-            # noticed once; from now on one walk after the other
-            self._one_sided = True
+            self._windowless.add(bounded)
             return []
         except ApiError as error:
             _log.debug("no parallel windows: %s", error)
@@ -342,7 +344,7 @@ class Client:
             rows = _count(self._listing("activities"), where.params())
             if rows is not None:
                 return rows
-        return sum(1 for _ in self.activities(where, lod="tiny"))
+        return sum(1 for _ in self.activities(where))
 
     def tenants(self) -> list[dict[str, Any]]:
         """List the tenants whose activities the token sees, from the account API.
@@ -441,8 +443,9 @@ def _distinct(
     seen = set()
     for body in pages:
         for item in _read_items(body).items:
-            if item.get("id") not in seen and matches(item):
-                seen.add(item.get("id"))
+            number = item.get("id")
+            if matches(item) and (number is None or number not in seen):
+                seen.add(number)
                 yield item
 
 

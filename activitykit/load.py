@@ -2,7 +2,8 @@
 
 import codecs
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -98,13 +99,15 @@ def _load_service(
 ) -> "pd.DataFrame":
     broken: list[IncompleteError] = []
 
-    def pages() -> Iterator[bytes]:
+    def pages() -> Generator[bytes, None, None]:
         try:
             yield from client.pages(where, workers=workers, progress=progress)
         except IncompleteError as error:
             broken.append(error)
 
-    frame = _finish(flatten_pages(pages()), client.base_url, where)
+    # closed at once when Ctrl-C comes here, or the workers would go on in the background
+    with closing(pages()) as source:
+        frame = _finish(flatten_pages(source), client.base_url, where)
     if not broken:
         return frame
     [error] = broken

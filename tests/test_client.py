@@ -2,9 +2,11 @@
 
 import logging
 import random
+import sys
 import threading
 import time
 import traceback
+import types
 import warnings
 
 import pytest
@@ -384,6 +386,46 @@ def test_leaving_a_load_stops_its_workers_at_once():
         pages.close()
         assert time.monotonic() - started < 2
         assert not [t for t in threading.enumerate() if t.name.startswith("activitykit")]
+
+
+def test_an_interrupted_load_leaves_no_workers(service, monkeypatch):
+    """Ctrl-C while the rows are flattened stops the requests too, whoever keeps the traceback."""
+
+    def interrupted(pages):
+        next(pages)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["activitykit.load"], "flatten_pages", interrupted)
+    monkeypatch.setitem(Client.pages.__kwdefaults__, "page_size", 10)
+    with client_of(service) as client, pytest.raises(KeyboardInterrupt) as kept:
+        ak.load(client, workers=4)
+    assert kept.tb
+    assert not [t for t in threading.enumerate() if t.name.startswith("activitykit")]
+
+
+@pytest.mark.parametrize(
+    ("variants", "narrow"), [(Variants(interval=False), False), (Variants(count="refuse"), True)]
+)
+def test_what_the_service_refuses_is_noticed_once(variants, narrow):
+    """The second load does not try again, and sends no less than it may."""
+    where = ak.Filter(since="2026-03-03", until="2026-03-20")
+    with serve(ITEMS, variants=variants) as service, client_of(service) as client:
+        list(client.pages(where, page_size=10))
+        service.requests.clear()
+        list(client.pages(where, page_size=10))
+    assert not [url for _, url, status in service.requests if status == 400]
+    assert any("lt" in url for _, url, _ in service.requests) == narrow
+
+
+def test_the_secret_may_come_from_the_keyring(service, monkeypatch):
+    """When the variable is not set and the optional package knows it."""
+    keyring = types.SimpleNamespace(get_password=lambda _, name: SECRET if "demo" in name else None)
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setenv("ACRONIS_BASE_URL", service.base_url)
+    monkeypatch.setenv("ACRONIS_CLIENT_ID", service.client_id)
+    monkeypatch.delenv("ACRONIS_CLIENT_SECRET", raising=False)
+    with Client.from_env() as client:
+        assert client.count() == len(ITEMS)
 
 
 def test_the_progress_bar_counts_rows_and_knows_the_total(service, capsys):
