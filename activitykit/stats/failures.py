@@ -16,7 +16,7 @@ import pandas as pd
 from activitykit.stats import engines, frames
 from activitykit.stats.engines import Rows
 from activitykit.stats.frames import By
-from activitykit.stats.policy import DEFAULT_POLICY, FAILED, OUTCOMES, OutcomePolicy
+from activitykit.stats.policy import CANCELLED, DEFAULT_POLICY, FAILED, SUCCESS, OutcomePolicy
 
 NEEDS: Final = (
     "state", "result.code", "result.error.code", "startedAt", "resource.id", "parentActivityId",
@@ -104,20 +104,22 @@ def failure_table(
     roots: bool,
 ) -> pd.DataFrame:
     """Make the table of `failure_stats` from opened rows."""
+    rows, counts = frames.left_out(rows, {"children": ~frames.root()} if roots else {})
     unit = engines.plain(cluster or "resource.id")
     rows = rows.with_columns(_unit=frames.folded(unit), _resource=frames.folded("resource_id"))
     rows, keys = frames.keyed(engines.categories(rows, ["_unit", "_resource"]), by)
-    table = engines.collect(_per_group(_per_unit(rows, keys, policy, roots=roots), keys))
+    table = engines.collect(_per_group(_per_unit(rows, keys, policy), keys))
     if unit != "resource_id":
-        resources = _resources(rows.filter(frames.root()) if roots else rows, keys)
+        resources = _resources(rows, keys)
         table = table.drop(columns="n_resources").merge(resources, on=keys, how="left")
-    counts = {
-        "children": int(table["children"].sum()) if roots else 0,
+    table["n_unknown"] = table["n_finished"] - table[["n_success", "n_failed", "n_cancelled"]].sum(
+        axis="columns"
+    )
+    counts |= {
         "unfinished": int((table["n"] - table["n_finished"]).sum()),
         "cancelled": int(table["n_cancelled"].sum()),
         "unknown": int(table["n_unknown"].sum()),
     }
-    table = table[table["n"] > 0].reset_index(drop=True)
     rated = [_rate(row, confidence, clustered=bool(cluster)) for row in table.to_dict("records")]
     table = table.join(pd.DataFrame(rated, columns=list(COLUMNS[-5:])))
     return frames.tidy(
@@ -125,18 +127,15 @@ def failure_table(
     )
 
 
-def _per_unit(rows: Rows, keys: Sequence[str], policy: OutcomePolicy, *, roots: bool) -> Rows:
+def _per_unit(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> Rows:
     """Count the outcomes of each group and unit: a resource, or another cluster if asked for."""
-    counted = frames.root() if roots else nw.lit(True)
-    done = counted & frames.finished()
-    flags = {
-        "n": counted,
-        "children": ~frames.root(),
-        "n_finished": done,
-        **{f"n_{outcome}": done & policy.test(outcome) for outcome in OUTCOMES},
+    done = frames.finished()
+    flags = {"n_finished": done} | {
+        f"n_{outcome}": done & policy.test(outcome) for outcome in (SUCCESS, FAILED, CANCELLED)
     }
     marked = rows.select(*keys, "_unit", **{name: frames.flag(f) for name, f in flags.items()})
-    return marked.group_by(*keys, "_unit").agg(*[nw.col(name).sum() for name in flags])
+    sums = [nw.col(name).sum() for name in flags]
+    return marked.group_by(*keys, "_unit").agg(nw.len().alias("n"), *sums)
 
 
 def _per_group(units: Rows, keys: Sequence[str]) -> Rows:
@@ -144,7 +143,7 @@ def _per_group(units: Rows, keys: Sequence[str]) -> Rows:
     decided = nw.col("n_failed") + nw.col("n_success")
     named = ~nw.col("_unit").is_null()
     units = units.with_columns(
-        n_resources=frames.flag(named & (nw.col("n") > 0)),
+        n_resources=frames.flag(named),
         units=frames.flag(named & (decided > 0)),
         ff=frames.flag(named) * nw.col("n_failed") * nw.col("n_failed"),
         fm=frames.flag(named) * nw.col("n_failed") * decided,

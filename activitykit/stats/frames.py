@@ -100,6 +100,8 @@ def why_not(reasons: Mapping[str, nw.Expr]) -> nw.Expr:
 
 def left_out(rows: Rows, reasons: Mapping[str, nw.Expr]) -> tuple[Rows, dict[str, int]]:
     """Keep the rows for which no reason holds, and count the others by their first reason."""
+    if not reasons:
+        return rows, {}
     marked = rows.with_columns(why_not(reasons).alias("_why"))
     counted = collect(marked.group_by("_why").agg(nw.len().alias("n")))
     counts = dict(zip(counted["_why"], counted["n"], strict=True))

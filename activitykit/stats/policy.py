@@ -9,7 +9,6 @@ SUCCESS: Final = "success"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
 UNKNOWN: Final = "unknown"
-OUTCOMES: Final = (SUCCESS, FAILED, CANCELLED, UNKNOWN)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
