@@ -1,8 +1,8 @@
 """JSON bytes -> columns of single values, before anything is decided about their types.
 
 Activities are decoded many at a time by structs that learn their keys as they come: one for the
-activity, and one for the context of each type of activity. A column is a path; what was found
-there is kept apart by kind (text, integer, number, boolean, JSON text), so nothing is converted, and
+activity, and one for the context of each type of activity. A column is a path; what was found there
+is kept apart by kind (text, integer, number, boolean, JSON text), so nothing is converted, and
 nothing depends on the order of arrival, until all is known.
 
 `walk` says in a few lines what must come out. It does the work where msgspec cannot (lone
@@ -234,7 +234,7 @@ def _add_objects(found: Decoded, shape: Shape, objects: Sequence[Any], spots: Sp
             _add_contexts(found, values, types, spots)
         else:
             _add_raws(found, path, values, spots)
-    if shape.path and (void := _void_rows(shape, rows)):
+    if shape.path and (void := _void_rows(shape, rows, columns)):
         found.add(name_of(shape.path), "json", ["{}"] * len(void), _below(spots, void, len(rows)))
 
 
@@ -243,17 +243,17 @@ def _by_type(shape: Shape, columns: Sequence[Sequence[Any]]) -> Sequence[Any] | 
     return None if at is None else columns[at]
 
 
-def _void_rows(shape: Shape, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+def _void_rows(
+    shape: Shape, rows: Sequence[tuple[Any, ...]], columns: Sequence[Sequence[Any]]
+) -> list[int]:
     """Find the objects that hold nothing, or only nulls."""
-    raw = sum(known == "raw" for known in shape.fields.values())
-    nothing = (None,) * len(shape.fields)
-    if not raw and nothing not in rows:
-        return []
+    for known, values in zip(shape.fields.values(), columns, strict=True):
+        if known != "raw" and None not in values:
+            return []  # by far the most usual case, and quickly seen
     return [
         i
         for i, row in enumerate(rows)
-        if row.count(None) + raw >= len(row)
-        and all(v is None or (isinstance(v, msgspec.Raw) and bytes(v) == b"null") for v in row)
+        if all(v is None or (isinstance(v, msgspec.Raw) and bytes(v) == b"null") for v in row)
     ]
 
 

@@ -49,9 +49,11 @@ _PARTICULAR: Final = re.compile(
   | (?P<path> \b[a-z][a-z0-9+.-]+://[^\s,;]+ | \\\\[^\s,;]+ | \b[a-z]:[\\/][^\s,;]*
             | (?<![\w.])/[\w.~-]+/[^\s,;]* )
   | (?P<user> \b[\w.+-]+@[\w-]+(?:\.[\w-]+)+ )
-  | (?P<ip>   \b\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?\b | \b[0-9a-f]{{1,4}}(?:::?[0-9a-f]{{1,4}}){{3,7}}\b )
+  | (?P<ip>   \b\d{{1,3}}(?:\.\d{{1,3}}){{3}}(?::\d+)?\b
+            | \b[0-9a-f]{{1,4}}(?:::?[0-9a-f]{{1,4}}){{3,7}}\b )
   | (?P<host> \b[a-z0-9-]+(?:\.[a-z0-9-]+)*
-              \.(?:com|net|org|local|lan|cloud|internal|corp|example|test|de|eu|fr|uk|io)(?::\d+)?\b )
+              \.(?:com|net|org|local|lan|cloud|internal|corp|example|test|de|eu|fr|uk|io)
+              (?::\d+)?\b )
   | (?P<n>    \b\d+(?:[.,:]\d+)*\b | \b(?=[a-z_-]*\d)[\w-]+\b )
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -85,7 +87,10 @@ def derive(columns: Mapping[str, Any], as_json: Collection[str]) -> dict[str, An
             yield dict(zip(here, values, strict=True))
 
     everywhere = pa.array(np.arange(len(columns["id"])))
-    operations = [*map(_known, map(_text, cells("type", everywhere)))]
+    kinds = cells("type", everywhere)
+    if columns["type"].type != pa.large_string() or "type" in as_json:
+        kinds = [*map(_text, kinds)]
+    operations = [*map(_known, kinds)]
     unknown = pa.array([i for i, name in enumerate(operations) if name is None], pa.int64())
     for i, row in zip(
         unknown.to_pylist(), rows(unknown, "type", "context.title", *_NAMES), strict=True
@@ -119,8 +124,8 @@ def signature(head: str, cause: str | None, names: Iterable[str] = ()) -> str:
     -------
     str
         Head and cause, with ``…`` for names and quoted text, and ``<id>``, ``<path>``, ``<user>``,
-        ``<ip>``, ``<host>`` and ``<n>`` (numbers, and words with digits) for the rest. Error codes such as
-        0x80070032 stay.
+        ``<ip>``, ``<host>`` and ``<n>`` (numbers, and words with digits) for the rest. Error codes
+        such as 0x80070032 stay.
 
     Examples
     --------
@@ -201,9 +206,8 @@ def _reason(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
     own.insert(2, _deepest(row.get(_CHAIN)))
     payload = [row.get(f"{_PAYLOAD}.{path}") for path in ("domain", "code", *_LOOK_UP)]
     for found in (own, _told_in(_first_of(row.get(_WARNINGS))), payload):
-        domain, code, *causes = map(_text, found)
-        head = "/".join(filter(None, (domain, code))) or None
-        cause = next(filter(None, causes), None)
+        head = "/".join(filter(None, map(_text, found[:2]))) or None
+        cause = next(filter(None, map(_text, found[2:])), None)
         if head or cause:
             return head, cause
     unresolved = _first_of(row.get(_UNRESOLVED))

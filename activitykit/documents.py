@@ -1,4 +1,4 @@
-"""JSON text: what a chunk of bytes holds, cut into the texts of its activities; and back to text."""
+"""JSON text: a chunk of bytes, cut into the texts of its activities; and values as text again."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -158,8 +158,8 @@ def unflatten(df: pd.DataFrame) -> list[dict[str, Any]]:
     Parameters
     ----------
     df
-        A frame of `flatten`, `load` or `read_snapshot`, or some of its rows and columns. Columns that
-        `flatten` derived are left out.
+        A frame of `flatten`, `load` or `read_snapshot`, or some of its rows and columns. Columns
+        that `flatten` derived are left out.
 
     Returns
     -------

@@ -121,6 +121,10 @@ def _load_service(
 
 def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataFrame":
     if path.is_dir():
+        from activitykit.archive import Archive, is_archive
+
+        if is_archive(path):
+            return Archive(path).read(where)
         raise ArchiveError(f"{path} is a folder, but no archive; give a file, or sync an archive")
     if not path.exists():
         raise ConfigError(f"there is no file {path}; check the name, or give a client")

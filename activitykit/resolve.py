@@ -1,7 +1,7 @@
 """Pieces of columns -> one Arrow array per column, once all of the load is known.
 
-Which rows stay, which type a column has, and which columns are too many: nothing of it depends on the
-order in which the activities arrived.
+Which rows stay, which type a column has, and which columns are too many: nothing of it depends on
+the order in which the activities arrived.
 """
 
 import warnings
@@ -50,7 +50,8 @@ def rows_to_keep(found: Decoded, notes: dict[str, Any]) -> Positions:
     kept = _order_ties(found, kept, tied)
     copies = ids[kept][:-1][same]
     notes["duplicates"] = {"n": len(copies), "example_ids": _examples(np.unique(copies))}
-    return kept[np.append(~same, True)]
+    latest: Positions = kept[np.append(~same, True)]
+    return latest
 
 
 def _tasks(found: Decoded) -> npt.NDArray[np.bool_]:
@@ -133,7 +134,7 @@ def resolve(
 def _split_times(
     name: str,
     found: dict[str, Any],
-    ids: Any,
+    ids: Any,  # noqa: ANN401
     notes: dict[str, Any],
 ) -> tuple[Any, dict[str, Any]]:
     """Read what are times, and keep beside them what they do not give back."""

@@ -1,4 +1,4 @@
-"""Structs that learn: the keys of many objects at one path, and the fast way to read such objects."""
+"""Structs that learn the keys of many objects at one path, to read such objects fast."""
 
 import contextlib
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Shape:
         joined = join(texts)
         with contextlib.suppress(*UNREADABLE):
             if self._decoder is None:
-                self._learn_from(texts[:100])
+                self._learn_from(texts[:300])
             for _ in range(2):
                 if self.struct is None:
                     break

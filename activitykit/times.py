@@ -15,8 +15,8 @@ from activitykit.schema import parse_time
 
 TIMESTAMP: Final = pa.timestamp("ns", "UTC")
 
-# exactly what `write_times` writes, in years that 64-bit nanoseconds surely hold; first with all days
-# of all months, then with those that every month has
+# exactly what `write_times` writes, in years that 64-bit nanoseconds surely hold; first with all
+# days of all months, then with those that every month has
 _USUAL: Final = tuple(
     rf"^(?:1[7-9]|2[01])\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|{days})"
     r"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{0,8}[1-9])?Z$"

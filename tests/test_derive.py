@@ -77,12 +77,14 @@ def test_causes_are_looked_up_in_the_documented_order():
         ({"code": "error", "error": {"domain": "D", "code": "C"}}, ["D/C", "C"]),
         ({"code": "warning", "warnings": [{"domain": "D", "code": "C", "debug": {"msg": "w 1"}}]},
          ["D/C: w <n>", "w 1"]),
-        ({"code": "warning", "warnings": [{"context": {"_src": chain("a", "b", "c", "d", "e")}}]},
+        ({"code": "warning", "warnings": [{"context": {"_src": chain(*"abcde")}}]},
          ["warning: e", "e"]),
-        ({"code": "error", "payload": {"error": {"code": "C", "reason": "why"}}}, ["C: why", "why"]),
+        ({"code": "error", "payload": {"error": {"code": "C", "reason": "why"}}},
+         ["C: why", "why"]),
         ({"code": "warning", "payload": {"UnresolvedItemsWarning": [{"message": "gone"}]}},
          ["warning: gone", "gone"]),
-        ({"code": "ok", "payload": {"UnresolvedItemsWarning": [{"message": "gone"}]}}, [None, None]),
+        ({"code": "ok", "payload": {"UnresolvedItemsWarning": [{"message": "gone"}]}},
+         [None, None]),
     ],
 )  # fmt: skip
 def test_failures_without_a_usual_error_are_still_named(result, expected):
@@ -108,7 +110,8 @@ MACHINES = st.tuples(
 @given(MACHINES, MACHINES, st.sampled_from([
     "Cannot back up {0}: attempt {3}.", "No route to {1}:{3}.", "Plan '{0}' ({2}) is gone",
     r"Cannot open \\{0}\share\{2}.tibx", r"Cannot write C:\Users\{0}\x.tmp, {3} bytes",
-    "https://{0}.example.com/{2} answered {3}", "User {0}@example.com is locked", "/mnt/{0}/a is full",
+    "https://{0}.example.com/{2} answered {3}", "User {0}@example.com is locked",
+    "/mnt/{0}/a is full",
 ]))  # fmt: skip
 def test_the_same_failure_on_two_machines_has_one_signature(left, right, text):
     """Names, ids, addresses, paths and numbers make no difference."""

@@ -69,6 +69,7 @@ def same(left, right):
 
 
 def deep(value):
+    """Drop nulls everywhere, and write whole numbers in one way."""
     if isinstance(value, dict):
         return {key: deep(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):
@@ -80,6 +81,7 @@ def deep(value):
 
 
 def float_or_none(value):
+    """Give the float that equals an integer, if there is one."""
     try:
         return float(value) if int(float(value)) == value else None
     except OverflowError:
@@ -165,7 +167,7 @@ def test_times_in_bulk_agree_with_the_grammar(text):
 
 
 @given(
-    st.datetimes(datetime(1678, 1, 1), datetime(2262, 1, 1)),
+    st.datetimes(datetime(1678, 1, 1), datetime(2262, 1, 1)),  # noqa: DTZ001 - the offset is drawn too
     st.integers(0, 999),
     st.integers(-23 * 60, 23 * 60),
 )
@@ -303,7 +305,8 @@ def test_ids_must_be_64_bit_integers(identity):
     [
         (b"", "no"), (b"{", "not JSON"), (b'{"id": 1}\n{"id": }', "line 2"),
         (b'{"domain": "Access", "code": "AccessDenied"}', "AccessDenied"),
-        (b'{"items": 5}', "items"), (b"[" * 100_000, "not JSON"), (b'{"id": 1, "x": "\xff"}', "item 0"),
+        (b'{"items": 5}', "items"), (b"[" * 100_000, "not JSON"),
+        (b'{"id": 1, "x": "\xff"}', "item 0"),
     ],
 )  # fmt: skip
 def test_what_is_no_json_is_said_to_be_so(text, message):

@@ -30,6 +30,7 @@ class Service:
         self.breaks_after = breaks_after
 
     def pages(self, _where, *, workers, progress):
+        """Yield pages of 100."""
         assert workers == 2
         assert progress is False
         for i in range(0, 400, 100):
@@ -38,8 +39,10 @@ class Service:
             yield json.dumps({"items": ITEMS[i : i + 100]}).encode()
 
 
-@pytest.mark.parametrize("text", [PAGE, json.dumps(ITEMS), json.dumps(ITEMS, indent=1), LINES, PAGES,
-                                  LINES.replace("\n", "\r\n\r\n")])  # fmt: skip
+TEXTS = [PAGE, json.dumps(ITEMS, indent=1), LINES, PAGES, LINES.replace("\n", "\r\n\r\n")]
+
+
+@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson.gz", "a.jsonl.zst"])
 def test_files_give_the_same_frame(tmp_path, monkeypatch, text, name):
     """Pages, lists and lines, plain or compressed, whole or in small blocks."""
