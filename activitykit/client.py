@@ -3,7 +3,6 @@
 import importlib
 import logging
 import os
-import threading
 import warnings
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -215,9 +214,9 @@ class Client:
         windows = self._windows(listing, where, params, first, workers, bar)
         if windows:
             # the rows of the first page lie in the windows too, so it is left out
-            jobs = [partial(_walk, listing, query, None) for query in windows]
+            jobs = [partial(listing.walk, query, None) for query in windows]
         else:
-            jobs = [partial(_walk, listing, params, first)]
+            jobs = [partial(listing.walk, params, first)]
             if not bar.disable:
                 bar.reset(total=_count(listing, params))
         yield from side_by_side(jobs, workers, self._transport.abort)
@@ -400,12 +399,6 @@ def _count(listing: Listing, params: Params) -> int | None:
         return None
 
 
-def _walk(
-    listing: Listing, params: Params, first: Page | None, stop: threading.Event
-) -> Iterator[Page]:
-    return listing.walk(params, first, stop)
-
-
 def _honest(pages: Iterator[Page], bar: "tqdm[Any]") -> Iterator[bytes]:
     """Yield the bodies; when the walk breaks off after the first, say that it is incomplete."""
     count = rows = 0
@@ -420,12 +413,9 @@ def _honest(pages: Iterator[Page], bar: "tqdm[Any]") -> Iterator[bytes]:
             raise
         raise IncompleteError(
             f"the load broke off after {rows} rows on {count} pages: {error}",
-            method=error.method,
-            url=error.url,
-            status=error.status,
-            reason=error.reason,
+            method=error.method, url=error.url, status=error.status, reason=error.reason,
             attempts=error.attempts,
-        ) from error
+        ) from error  # fmt: skip
 
 
 def _bar(what: str, *, shown: bool) -> "tqdm[Any]":
