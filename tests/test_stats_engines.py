@@ -89,6 +89,17 @@ def test_duckdb_agrees(micro, table, case, zone):
     check(CASES[case](connection.from_arrow(table)), CASES[case](micro))
 
 
+def test_duckdb_reads_parquet_with_nanoseconds(simulated, tmp_path):
+    """Nine digits in a file are cut to six."""
+    columns = simulated[ak.columns()["name"].tolist()]
+    columns.to_parquet(tmp_path / "ns.parquet")
+    relation = duckdb.connect().read_parquet(str(tmp_path / "ns.parquet"))
+    for statistic in (ak.duration_stats, ak.concurrency):
+        got, want = statistic(relation), statistic(columns)
+        pd.testing.assert_frame_equal(got, want, rtol=1e-6, atol=2e-6)
+    assert "duration_s" in ak.durations(relation).columns
+
+
 @pytest.mark.spark
 @pytest.mark.parametrize("case", CASES)
 def test_spark_agrees(micro, spark_frame, case):

@@ -76,9 +76,8 @@ def timings(rows: Rows, as_of: Time) -> dict[str, nw.Expr]:
     """Give the expressions of the columns that `durations` adds."""
     age = nw.lit(None, dtype=nw.Float64)
     if isinstance(as_of, pd.Timestamp):
-        begun = (nw.col("startedAt") <= engines.moment(rows, as_of)).fill_null(False)
         elapsed = engines.seconds(rows, "startedAt", as_of)
-        age = nw.when(frames.running() & begun).then(elapsed)
+        age = nw.when(frames.running() & (elapsed >= 0).fill_null(False)).then(elapsed)
     took = engines.seconds(rows, "startedAt", "completedAt")
     return {
         "queue_s": engines.seconds(rows, "createdAt", "startedAt"),

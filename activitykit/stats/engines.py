@@ -76,8 +76,10 @@ def _with_plain(
         return rows.with_columns(**named) if keep else rows.select(**named)
     native, times = rows.to_native(), [name for name in needed if name in _TIMES]
     if rows.implementation.is_duckdb():
-        new = {name: _quoted(old, '"') for name, old in wanted.items()}
-        new |= {f"_us_{name}": f'epoch_us("{name}")' for name in times}
+        # Parquet may hold nanoseconds, for which DuckDB has a type but few functions
+        as_micro = {name: f'"{name}"::TIMESTAMPTZ' for name in times}
+        new = {name: as_micro.get(old, _quoted(old, '"')) for name, old in wanted.items()}
+        new |= {f"_us_{name}": f"epoch_us({text})" for name, text in as_micro.items()}
         listed = [f"{text} AS {name}" for name, text in new.items()]
         return nw.from_native(native.project(", ".join([*["*"] * keep, *listed])))
     from pyspark.sql import functions as sql
