@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import activitykit as ak
-from activitykit import transport
-from activitykit.client import Client
+from activitykit.client import Client, transport
+from activitykit.client.transport import checked_base_url
 from activitykit.demo.server import Faults, Variants, serve
-from activitykit.transport import checked_base_url
 
 SECRET = "s3cret-that-must-not-show"
 GUID = "3b9187d6-0853-45ff-aab0-0c68cd643068"

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activitykit.windows import plan_windows
+from activitykit.client.windows import plan_windows
 
 DAY = 86_400 * 10**9
 

@@ -31,9 +31,9 @@ from tenacity import (
     wait_random,
 )
 
-from activitykit.auth import Secret, Sign, Tokens, bearer_of, is_token
+from activitykit.client.auth import Secret, Sign, Tokens, bearer_of, is_token
+from activitykit.client.sockets import AbortableAdapter
 from activitykit.errors import ApiError, AuthError, BadQueryError, ConfigError, RateLimitError
-from activitykit.sockets import AbortableAdapter
 
 Params = Sequence[tuple[str, str]]
 T = TypeVar("T")

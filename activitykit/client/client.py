@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from activitykit.auth import Secret
+from activitykit.client.auth import Secret
+from activitykit.client.transport import MAX_CONNECTIONS, Params, Transport
+from activitykit.client.walk import Listing, Page, side_by_side
+from activitykit.client.windows import window_queries
 from activitykit.errors import ApiError, BadQueryError, ConfigError, IncompleteError
 from activitykit.filters import Filter
-from activitykit.transport import MAX_CONNECTIONS, Params, Transport
-from activitykit.walk import Listing, Page, side_by_side
-from activitykit.windows import window_queries
 
 if TYPE_CHECKING:
     from tqdm import tqdm

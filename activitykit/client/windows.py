@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import msgspec
 import pandas as pd
 
+from activitykit.client.transport import Params
+from activitykit.client.walk import Listing, side_by_side
 from activitykit.errors import ApiError
 from activitykit.filters import Filter
 from activitykit.schema import parse_time
-from activitykit.transport import Params
-from activitykit.walk import Listing, side_by_side
 
 Bounds = tuple[int | None, int | None]
 """Half-open interval in nanoseconds since 1970; None where it is open-ended."""

@@ -9,8 +9,8 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from activitykit.client.transport import Params, Stopped, Transport
 from activitykit.errors import ApiError, IncompleteError
-from activitykit.transport import Params, Stopped, Transport
 
 T = TypeVar("T")
 
