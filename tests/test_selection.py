@@ -292,7 +292,7 @@ def test_running_rows_are_as_old_as_the_frame():
     done = {"state": "completed", "result": {"code": "ok"}, "completedAt": f"{day}0:02:00Z"}
     items = [
         {"id": 1, **kept, **done, "updatedAt": f"{day}0:02:00Z"},
-        {"id": 2, **kept, "state": "started", "updatedAt": f"{day}0:01:00Z"},
+        {"id": 2, **kept, "state": "started", "startedAt": f"{day}0:01:30Z"},
         {"id": 3, "type": "b", "state": "enqueued", "updatedAt": f"{day}9:00:00Z"},
     ]
     df = ak.flatten(items)
