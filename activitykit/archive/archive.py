@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 import pyarrow.compute as pc
 
-from activitykit.archive import ledger, rows
+from activitykit.archive import ledger, rows, sync
 from activitykit.archive.conditions import matching
-from activitykit.archive.sync import Run, ids_within, steps
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
 from activitykit.errors import ArchiveError, ConfigError
-from activitykit.filters import Filter, format_time
+from activitykit.filters import Filter, format_time, to_timestamp
 from activitykit.flatten import flatten_pages
 from activitykit.schema import ATTRS
 
@@ -116,13 +115,12 @@ class Archive:
             raise ConfigError(f"an archive is synced over createdAt, not {where.on}")
         scope = (client.base_url, client.own_tenant(), ledger.condition(where))
         self._tables.create()
-        now = pd.Timestamp.now("UTC").floor("us")
         with tqdm(desc="archive", unit=" rows", unit_scale=True, disable=not progress) as bar:
-            run = Run(
-                tables=self._tables, client=client, where=where, scope=scope, now=now,
-                workers=workers, bar=bar,
+            run = sync.Run(
+                tables=self._tables, client=client, where=where, scope=scope,
+                workers=workers, bar=bar, now=sync.clock(),
             )  # fmt: skip
-            done = list(steps(run))
+            done = list(sync.steps(run))
         columns = ["kind", "since", "until", "rows", "changed", "fetched_at"]
         table = pd.DataFrame(done, columns=columns)
         return table.assign(since=table["since"].mask(table["since"] <= ledger.BEGINNING))
@@ -271,7 +269,7 @@ class Archive:
         missing = 0
         for entry in self._tables.entries().to_dict("records"):
             mine = table.filter(pc.field("base_url") == entry["base_url"])
-            here = ids_within(mine, entry["since"], entry["until"])
+            here = sync.ids_within(mine, entry["since"], entry["until"])
             missing += max(0, entry["rows"] - len(here))
         return missing
 
@@ -295,7 +293,8 @@ class Archive:
         int
             Number of files deleted.
         """
-        hours = pd.Timedelta(keep) // pd.Timedelta(1, "h")
+        now = pd.Timestamp(0, tz="UTC")
+        hours = (now - to_timestamp(keep, now=now)) // pd.Timedelta(1, "h")
         with self._tables.told("vacuum"):
             return sum(
                 len(

@@ -115,8 +115,9 @@ def coverage(entries: pd.DataFrame, where: Filter | None = None) -> pd.DataFrame
         for line in _timeline(rows, since, until)
     ]
     table = pd.DataFrame(lines, columns=COVERAGE)
-    times = dict.fromkeys(("since", "until", "fetched_at"), "datetime64[us, UTC]")
-    table = table.astype(dict.fromkeys((*SCOPE, "status"), "str") | times | {"rows": "int64"})
+    for name in ("since", "until", "fetched_at"):
+        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
+    table = table.astype(dict.fromkeys((*SCOPE, "status"), "str") | {"rows": "int64"})
     table["since"] = table["since"].mask(table["since"] <= BEGINNING)
     return table
 

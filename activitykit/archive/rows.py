@@ -323,7 +323,9 @@ def _objects(tree: _Tree, prefix: str, cells: Mapping[str, Any], left: list[str 
     body = pc.utf8_rtrim(body, ",")
     brackets = (pa.scalar(text, _TEXT) for text in "{}")
     whole = pc.binary_join_element_wise(next(brackets), body, next(brackets), nothing)
-    there = pc.or_(pc.not_equal(body, nothing), pa.array([text is not None for text in left]))
+    there = pc.or_(
+        pc.not_equal(body, nothing), pa.array([text is not None for text in left], pa.bool_())
+    )
     return pc.if_else(there, whole, pa.scalar(None, _TEXT))
 
 

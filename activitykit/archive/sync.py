@@ -30,6 +30,11 @@ Query = tuple[Filter, Filter | None]
 """What is asked, and which of the answer is kept."""
 
 
+def clock() -> pd.Timestamp:
+    """Give the moment, in the microseconds that the tables have."""
+    return pd.Timestamp.now("UTC").floor("us")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One sync under way.
@@ -48,9 +53,9 @@ class Run:
     client: "Client"
     where: Filter
     scope: tuple[str, str, str]
-    now: pd.Timestamp
     workers: int
     bar: "tqdm[Any]"
+    now: pd.Timestamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +156,7 @@ def _unfinished(run: Run) -> list[int]:
 
 def _carry_out(run: Run, step: _Step, *, own_watermark: bool = True) -> dict[str, Any]:
     """Fetch, commit, and note; what arrived before a failure is kept as well."""
-    begun = pd.Timestamp.now("UTC").floor("us")
+    begun = clock()
     seen: set[int] = set()
     changes = [step.watermark.to_pydatetime()]
     newest, changed, broken = [], 0, list[ApiError]()
