@@ -204,7 +204,8 @@ class Filter:
         yield from _exact("policyType", self.policy_type)
         yield from _exact("resourceType", self.resource_type)
         yield from _named("startedBy", self.started_by)
-        yield from _exact("uuid", self.uuid)
+        if all(map(GUID.fullmatch, self.uuid)):
+            yield from _exact("uuid", self.uuid)
         yield from _exact("tag", self.tag)
         for param, field in _INTEGERS.items():
             yield from ((param, str(value)) for value in getattr(self, field))

@@ -191,6 +191,7 @@ def test_written_times_read_back(ns):
         ({"state": "odd"}, []),
         ({"tenant": "67", "text": "x"}, []),
         ({"type": "x" * 65}, []),
+        ({"uuid": "no-guid"}, []),
         ({"parent": [1, 2]}, [("parentActivityId", "1"), ("parentActivityId", "2")]),
         ({"sustainable": True, "allow_deleted": False},
          [("sustainable", "true"), ("allow_deleted", "false")]),
