@@ -325,7 +325,7 @@ def test_a_commit_that_keeps_being_overtaken_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "_ATTEMPTS", 2)
     monkeypatch.setattr(tables, "_LONGEST_WAIT_S", 0)
     with pytest.raises(ak.ArchiveError, match="run it again"):
-        store.upsert(rows.FIELDS.empty_table())
+        store.upsert(rows.to_rows(pages_of([{"id": 1}]), None, "https://x"))
 
 
 KILLED = """

@@ -33,11 +33,12 @@ ACTIVITIES, LEDGER = "activities", "ledger"
 
 _NAME: Final = "activitykit"
 _FIELDS: Final = {ACTIVITIES: (rows.FIELDS, ["month"]), LEDGER: (ledger.FIELDS, None)}
-_SPANS: Final = 8
+# more would make the commit slower, fewer would have it rewrite more rows than changed
+_SPANS: Final = 32
 _ATTEMPTS, _PATIENCE_S, _LONGEST_WAIT_S = 20, 300.0, 5.0
 
-Span = tuple[str, int, int]
-"""A month, and the first and last id of a run in it."""
+Span = tuple[int, int]
+"""First and last id of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,16 @@ class Tables:
             write_deltalake(self.open(LEDGER), line, mode="append")
 
     def upsert(self, fresh: Any) -> int:  # noqa: ANN401
-        """Commit the rows that are new, or newer than what is stored; give their number."""
+        """Commit the rows that are new, or newer than what is stored; give their number.
+
+        One commit for each month, so that no more than a part of a month is in memory.
+        """
+        months = sorted(fresh["month"].unique().to_pylist())
+        return sum(
+            self._upsert(month, fresh.filter(pc.field("month") == month)) for month in months
+        )
+
+    def _upsert(self, month: str, fresh: Any) -> int:  # noqa: ANN401
         from deltalake.exceptions import CommitFailedError
 
         with self.told("sync"):
@@ -125,7 +135,7 @@ class Tables:
                 wait_initial=0.05, wait_max=_LONGEST_WAIT_S,
             ):  # fmt: skip
                 with attempt:
-                    return _commit(self.open(ACTIVITIES), fresh)
+                    return _commit(self.open(ACTIVITIES), month, fresh)
         raise AssertionError("retrying ends with a result or an error")
 
     @contextmanager
@@ -149,10 +159,11 @@ class Tables:
             raise ArchiveError(f"cannot {verb} {self.shown}: {why}") from None
 
 
-def _commit(table: "DeltaTable", fresh: Any) -> int:  # noqa: ANN401
+def _commit(table: "DeltaTable", month: str, fresh: Any) -> int:  # noqa: ANN401
     from deltalake import CommitProperties, WriterProperties, write_deltalake
 
-    stored = table.to_pyarrow_dataset().to_table(filter=_within(_spans(fresh)))
+    dataset, here = table.to_pyarrow_dataset(), pc.field("month") == month
+    stored = dataset.to_table(filter=here & _within(_spans(fresh)))
     news = _news(fresh, stored)
     if not len(news):
         return 0
@@ -163,9 +174,10 @@ def _commit(table: "DeltaTable", fresh: Any) -> int:  # noqa: ANN401
     strictly = CommitProperties(max_commit_retries=0)
     settings = WriterProperties(compression="ZSTD", compression_level=6)
     if len(replaced):
+        runs = " OR ".join(f"id BETWEEN {first} AND {last}" for first, last in spans)
         write_deltalake(
-            table, data, mode="overwrite", predicate=_as_sql(spans), commit_properties=strictly,
-            writer_properties=settings,
+            table, data, mode="overwrite", predicate=f"month = '{month}' AND ({runs})",
+            commit_properties=strictly, writer_properties=settings,
         )  # fmt: skip
     else:
         write_deltalake(
@@ -175,33 +187,21 @@ def _commit(table: "DeltaTable", fresh: Any) -> int:  # noqa: ANN401
 
 
 def _spans(table: Any) -> list[Span]:  # noqa: ANN401
-    """Give a few runs of ids for each month, cut where the gaps between them are wide."""
-    found = []
-    months = table["month"].to_numpy(zero_copy_only=False)
-    ids = table["id"].to_numpy()
-    for month in sorted(set(months)):
-        run = np.sort(ids[months == month])
-        cuts = np.sort(np.argsort(np.diff(run))[1 - _SPANS :]) + 1
-        found += [(str(month), int(part[0]), int(part[-1])) for part in np.split(run, cuts)]
-    return found
+    """Give a few runs of ids, cut where the gaps between them are widest."""
+    ids = np.sort(table["id"].to_numpy())
+    cuts = np.sort(np.argsort(np.diff(ids))[1 - _SPANS :]) + 1
+    return [(int(part[0]), int(part[-1])) for part in np.split(ids, cuts)]
 
 
 def _within(spans: Sequence[Span]) -> Any:  # noqa: ANN401
-    inside = pc.scalar(False)
-    for month, first, last in spans:
-        one = (pc.field("month") == month) & (pc.field("id") >= first) & (pc.field("id") <= last)
-        inside |= one
+    inside, number = pc.scalar(False), pc.field("id")
+    for first, last in spans:
+        inside |= (number >= first) & (number <= last)
     return inside
-
-
-def _as_sql(spans: Sequence[Span]) -> str:
-    return " OR ".join(f"(month = '{m}' AND id BETWEEN {a} AND {b})" for m, a, b in spans)
 
 
 def _news(fresh: Any, stored: Any) -> Any:  # noqa: ANN401
     """Give the rows that are not stored, or stored in an older or another state."""
-    if not len(fresh):
-        return fresh
     stored = stored.filter(pc.field("base_url") == fresh["base_url"][0])
     at = pc.index_in(fresh["id"], stored["id"])
     before = stored.take(at)
