@@ -10,11 +10,6 @@ import pytest
 import activitykit as ak
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the marks that `--strict-markers` shall know."""
-    config.addinivalue_line("markers", "spark: needs Java and starts a local Spark session")
-
-
 @pytest.fixture(scope="session")
 def simulated() -> pd.DataFrame:
     """Simulated activities of a month; never changed by a test."""
