@@ -44,7 +44,9 @@ if TYPE_CHECKING:
         overdue,
         quality,
         streaks,
+        survival,
         trend,
+        weekly_load,
     )
 
     __version__: str
@@ -66,7 +68,9 @@ _HOME: Final = {
     "overdue": "stats",
     "quality": "stats",
     "streaks": "stats",
+    "survival": "stats",
     "trend": "stats",
+    "weekly_load": "stats",
 }
 
 __all__ = [
@@ -101,8 +105,10 @@ __all__ = [
     "read_snapshot",
     "render_report",
     "streaks",
+    "survival",
     "trend",
     "unflatten",
+    "weekly_load",
     "write_report",
     "write_snapshot",
 ]

@@ -18,8 +18,8 @@ def test_public_names_are_pinned_and_sorted():
     promised = {"Client", "Filter", "OutcomePolicy", "columns", "concurrency", "demo",
                 "duration_stats", "durations", "explore", "failure_reasons", "failure_stats",
                 "flatten", "last_good", "load", "overdue", "plots", "quality", "read_snapshot",
-                "render_report", "streaks", "trend", "unflatten", "write_report",
-                "write_snapshot"}  # fmt: skip
+                "render_report", "streaks", "survival", "trend", "unflatten", "weekly_load",
+                "write_report", "write_snapshot"}  # fmt: skip
     assert promised == {name for name in ak.__all__ if not name.endswith("Error")}
 
 

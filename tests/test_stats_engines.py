@@ -14,12 +14,15 @@ import activitykit as ak
 CASES = {
     "duration_stats": lambda df: ak.duration_stats(df, ["tenant.name", "type"]),
     "delayed entry": lambda df: ak.duration_stats(df, selected_since="2026-10-20"),
+    "survival": lambda df: ak.survival(df, "type"),
+    "survival with delayed entry": lambda df: ak.survival(df, selected_since="2026-10-20"),
     "failure_stats": lambda df: ak.failure_stats(df, "resource.id", cluster="policy.name"),
     "failure_reasons": lambda df: ak.failure_reasons(df, "tenant.name"),
     "streaks": ak.streaks,
     "last_good": ak.last_good,
     "overdue": ak.overdue,
     "trend": lambda df: ak.trend(df, "1d", tz="Europe/Berlin", by="type"),
+    "weekly_load": lambda df: ak.weekly_load(df, tz="Europe/Berlin", by="tenant.name"),
     "concurrency": lambda df: ak.concurrency(df, "6h", tz="Europe/Berlin"),
     "quality": ak.quality,
 }
@@ -152,7 +155,15 @@ def test_a_missing_column_is_named(simulated, case, missing):
 
 @pytest.mark.parametrize("by", ["nope", ["type", "nope"]])
 @pytest.mark.parametrize(
-    "statistic", [ak.duration_stats, ak.failure_stats, ak.failure_reasons, ak.trend]
+    "statistic",
+    [
+        ak.duration_stats,
+        ak.failure_stats,
+        ak.failure_reasons,
+        ak.survival,
+        ak.trend,
+        ak.weekly_load,
+    ],
 )
 def test_a_group_that_does_not_exist_is_named(simulated, statistic, by):
     """The message names the column."""
@@ -169,7 +180,8 @@ def test_one_row_and_all_running(make_frame, case, rows):
 
 
 @pytest.mark.parametrize("statistic", [ak.duration_stats, ak.streaks, ak.last_good, ak.overdue,
-                                       ak.trend, ak.concurrency, ak.quality])  # fmt: skip
+                                       ak.survival, ak.trend, ak.concurrency,
+                                       ak.quality])  # fmt: skip
 def test_as_of_before_the_data(simulated, statistic):
     """Nothing has a negative age; running rows are left out with a reason."""
     found = statistic(simulated, as_of="2001-01-01")

@@ -24,6 +24,10 @@ def _inserted(df):
     ("check", "change"),
     [
         ("legacy", {"context.isLegacy": True}),
+        (
+            "legacy_with_duration",
+            {"context.isLegacy": True, "completedAt": pd.Timestamp("2100-01-01", tz="UTC")},
+        ),
         ("missing_started", {"startedAt": pd.NaT}),
         ("missing_completed", {"completedAt": pd.NaT}),
         ("missing_result", {"result.code": None}),

@@ -86,6 +86,30 @@ def test_an_unknown_zone_is_refused(simulated):
         ak.trend(simulated, tz="Middle/Earth")
 
 
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "America/St_Johns"])
+def test_hours_of_the_week_are_those_of_the_clock(around, tz):
+    """A year over both clock changes gives the weekdays and hours that pandas reads off."""
+    local = around["startedAt"].dt.tz_convert(tz).dt
+    want = around.groupby([local.day_of_week.rename("weekday"), local.hour.rename("hour")])["id"]
+    found = ak.weekly_load(around, tz=tz)
+    assert found.set_index(["weekday", "hour"])["n"].to_dict() == want.count().to_dict()
+
+
+def test_an_hour_says_what_the_single_statistics_say(simulated):
+    """Rates are failure_stats' of the same rows, queue times duration_stats'."""
+    local = simulated["startedAt"].dt.tz_convert("Europe/Berlin").dt
+    found = ak.weekly_load(simulated, tz="Europe/Berlin")
+    row = found.loc[found["n"].idxmax()]
+    chosen = (local.day_of_week == row["weekday"]) & (local.hour == row["hour"])
+    rows = simulated[chosen & simulated["parentActivityId"].isna()]
+    rates = ak.failure_stats(rows)[["n", "n_failed", "failure_rate", "ci_low", "ci_high"]].iloc[0]
+    waits = ak.duration_stats(rows)[["queue_p50_s", "queue_p95_s"]].iloc[0]
+    pd.testing.assert_series_equal(
+        row[rates.index].astype(float), rates.astype(float), check_names=False
+    )
+    assert row[waits.index].tolist() == waits.tolist()
+
+
 def test_bucket_bounds_hold_their_span():
     """The bounds given for a span begin at or before it and end after it, without a hole."""
     first, last = pd.Timestamp("2026-03-28", tz="UTC"), pd.Timestamp("2026-03-30", tz="UTC")

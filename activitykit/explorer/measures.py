@@ -24,7 +24,7 @@ from activitykit.explorer.cube import (
 from activitykit.explorer.selection import TIME, Selection, edges
 from activitykit.stats import duration_stats
 from activitykit.stats.durations import TOLERANCE
-from activitykit.stats.failures import _rate as rate_columns
+from activitykit.stats.failures import rate_columns
 
 SORTS: Final = ("createdAt", "duration_s", "outcome", "operation", "tenant", "resource")
 _FAILED, _CHILD = VERDICTS.index("failed"), VERDICTS.index("child")

@@ -13,7 +13,8 @@ from activitykit.stats.health import last_good, streaks
 from activitykit.stats.overdue import overdue
 from activitykit.stats.policy import OutcomePolicy
 from activitykit.stats.quality import quality
-from activitykit.stats.trend import trend
+from activitykit.stats.survival import survival
+from activitykit.stats.trend import trend, weekly_load
 
 __all__ = [
     "OutcomePolicy",
@@ -26,5 +27,7 @@ __all__ = [
     "overdue",
     "quality",
     "streaks",
+    "survival",
     "trend",
+    "weekly_load",
 ]

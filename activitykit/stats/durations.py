@@ -155,7 +155,7 @@ def duration_stats(
     by = frames.names(by)
     needed = [*NEEDS, *([] if as_of else ["updatedAt"])]
     rows = engines.scan(df, needed, "duration_stats", by)
-    moment, since = frames.resolve(rows, as_of), _selected_since(df, selected_since)
+    moment, since = frames.resolve(rows, as_of), selection_start(df, selected_since)
     return duration_table(rows, by, moment, quantiles=quantiles, since=since)
 
 
@@ -169,7 +169,7 @@ def duration_table(
 ) -> pd.DataFrame:
     """Make the table of `duration_stats` from opened rows."""
     rows, keys = frames.keyed(rows, by)
-    rows = rows.with_columns(**timings(rows, as_of), _entry=_entry(rows, since))
+    rows = rows.with_columns(**timings(rows, as_of), _entry=entry_age(rows, since))
     reasons = unusable()
     rows = rows.with_columns(_why=frames.why_not(reasons))
     table = _counts(rows, keys, reasons)
@@ -200,7 +200,7 @@ def quantile_name(q: float) -> str:
     return f"p{round(100 * q, 6):g}_s"
 
 
-def _selected_since(df: Any, given: Moment | None) -> pd.Timestamp | None:  # noqa: ANN401
+def selection_start(df: Any, given: Moment | None) -> pd.Timestamp | None:  # noqa: ANN401
     """Find out from when on rows were selected by ``completedAt``, or None if they were not."""
     if given is not None or not isinstance(df, pd.DataFrame):
         return None if given is None else to_timestamp(given)
@@ -215,7 +215,8 @@ def _selected_since(df: Any, given: Moment | None) -> pd.Timestamp | None:  # no
     return to_timestamp(constant["since"])
 
 
-def _entry(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:
+def entry_age(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:
+    """Give the age in seconds from which a row could be seen; 0 without a `since`."""
     if since is None:
         return nw.lit(0.0)
     age = engines.seconds(rows, "startedAt", since)

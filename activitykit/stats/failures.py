@@ -120,7 +120,9 @@ def failure_table(
         "cancelled": int(table["n_cancelled"].sum()),
         "unknown": int(table["n_unknown"].sum()),
     }
-    rated = [_rate(row, confidence, clustered=bool(cluster)) for row in table.to_dict("records")]
+    rated = [
+        rate_columns(row, confidence, clustered=bool(cluster)) for row in table.to_dict("records")
+    ]
     table = table.join(pd.DataFrame(rated, columns=list(COLUMNS[-5:])))
     return frames.tidy(
         table, COLUMNS, by=by, counts=counts, policy=repr(policy), confidence=confidence
@@ -161,8 +163,11 @@ def _resources(rows: Rows, keys: Sequence[str]) -> pd.DataFrame:
     return engines.collect(named.group_by(*keys).agg(nw.col("n_resources").sum()))
 
 
-def _rate(row: dict[Any, Any], confidence: float, *, clustered: bool) -> tuple[Any, ...]:
-    """Give the last five columns of a row: rate, interval, design effect, note."""
+def rate_columns(row: dict[Any, Any], confidence: float, *, clustered: bool) -> tuple[Any, ...]:
+    """Give the last five columns of a row: rate, interval (two), design effect, note.
+
+    The row holds ``n_failed`` and ``n_success``; if `clustered`, also the sums of `_per_group`.
+    """
     failed, n = row["n_failed"], row["n_failed"] + row["n_success"]
     if not n:
         return math.nan, math.nan, math.nan, math.nan, "no finished run that counts"

@@ -35,6 +35,7 @@ MEANING: Final[Mapping[str, str]] = {
     "incomplete": "The load broke off: rates may be wrong, and missing runs are no proof.",
     "repeated_ids": "The same id more than once in the frame: every count is too high.",
     "legacy": "Log entries without a duration; left out of durations.",
+    "legacy_with_duration": "Legacy, yet it took time; left out of durations all the same.",
     "missing_started": "Completed without startedAt: no duration.",
     "missing_completed": "Completed without completedAt: no duration.",
     "missing_result": "Completed without a result code: in no rate.",
@@ -120,6 +121,7 @@ def _checks(rows: Rows, as_of: Time, policy: OutcomePolicy) -> dict[str, nw.Expr
     col = nw.col
     checks = {
         "legacy": frames.legacy(),
+        "legacy_with_duration": frames.legacy() & (col("completedAt") > col("startedAt")),
         "missing_started": frames.finished() & col("startedAt").is_null(),
         "missing_completed": frames.finished() & col("completedAt").is_null(),
         "missing_result": frames.completed() & col("result_code").is_null(),

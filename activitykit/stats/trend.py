@@ -104,6 +104,100 @@ def trend(
     )  # fmt: skip
 
 
+def weekly_load(
+    df: Any,  # noqa: ANN401 - any engine's frame
+    *,
+    tz: str = "UTC",
+    by: By = None,
+    confidence: float = 0.95,
+    policy: OutcomePolicy = DEFAULT_POLICY,
+    cluster: str | None = "resource.id",
+    roots: bool = True,
+) -> pd.DataFrame:
+    """Give starts, queue times and failures by weekday and hour of ``startedAt``.
+
+    Parameters
+    ----------
+    df
+        Activities: a pandas or Polars frame, a DuckDB relation or a Spark DataFrame.
+    tz
+        Name of the time zone whose clocks count, such as "Europe/Berlin".
+    by
+        Column or columns to group by; ``resource.id`` is compared without case.
+    confidence, policy, cluster, roots
+        As for `failure_stats`. Queue times are those of the same rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `by`, ``weekday`` (0 is Monday), ``hour`` (0 to 23), the columns of
+        `failure_stats`, ``queue_p50_s``, ``queue_p95_s`` (startedAt - createdAt in seconds, without
+        legacy events and negative times). Sorted by group, weekday and hour; an hour in which
+        nothing started has no row.
+        ``attrs["activitykit"]["left_out"]`` counts ``not_started`` besides what `failure_stats`
+        counts.
+
+    Raises
+    ------
+    SchemaError
+        When a needed column, a column of `by` or `cluster` is missing.
+    ValueError
+        When `tz` cannot be read.
+
+    Notes
+    -----
+    Load whole weeks: in ten days three weekdays occur twice. The hour that a clock change repeats
+    counts twice, the one that it skips never. What still waits to start is in no hour, so look at
+    ``queue_p95_s`` of `duration_stats` as well; and a full hour may be full because of one tenant.
+
+    Examples
+    --------
+    >>> import activitykit as ak
+    >>> df = ak.flatten(ak.demo.simulate(300, seed=0))
+    >>> hours = ak.weekly_load(df, tz="Europe/Berlin")
+    >>> bool(hours["hour"].between(0, 23).all())
+    True
+    """
+    by = frames.names(by)
+    clusters = [cluster] if cluster else []
+    rows = engines.scan(df, [*NEEDS, *clusters], "weekly_load", by)
+    rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
+    keys = [*by, "weekday", "hour"]
+    rows = _on_the_clock(rows, tz, engines.keys_of(keys)[-2:])
+    table = failures.failure_table(
+        rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
+    )
+    left = table.attrs["activitykit"]["left_out"]
+    waits = _waits(rows.filter(frames.root()) if roots else rows, keys)
+    table = table.merge(waits, on=keys, how="left").astype({"weekday": "int64", "hour": "int64"})
+    columns = ["weekday", "hour", *failures.COLUMNS, "queue_p50_s", "queue_p95_s"]
+    return frames.tidy(
+        table, columns, by=by, counts={**counts, **left}, tz=tz, policy=repr(policy),
+        confidence=confidence,
+    )  # fmt: skip
+
+
+def _on_the_clock(rows: Rows, tz: str, names: Sequence[str]) -> Rows:
+    """Add the weekday and the hour that the clocks of `tz` show at ``startedAt``."""
+    week, _ = _span(rows, "1w", tz)
+    rows = week.place(rows, engines.microseconds(rows, "startedAt") // 1_000_000)
+    since = nw.col("_since")
+    parts = (since // 86_400, since % 86_400 // 3_600)
+    rows = rows.with_columns(
+        **{name: part.cast(nw.Int64) for name, part in zip(names, parts, strict=True)}
+    )
+    return rows.drop("_bucket", "_since")
+
+
+def _waits(rows: Rows, by: Sequence[str]) -> pd.DataFrame:
+    rows = rows.filter(~frames.legacy())
+    rows = rows.with_columns(duration_s=engines.seconds(rows, "createdAt", "startedAt"))
+    rows, keys = frames.keyed(rows.filter((nw.col("duration_s") >= 0).fill_null(False)), by)
+    rows = rows.select(*keys, "duration_s", _event=frames.whole(1))
+    found = survival_quantiles(rows, keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95})
+    return found.rename(columns=dict(zip(keys, by, strict=True)))
+
+
 def _lengths(rows: Rows, by: Sequence[str], as_of: Time) -> pd.DataFrame:
     timed = rows.with_columns(**timings(rows, as_of), _entry=nw.lit(0.0))
     used, keys = frames.keyed(timed.filter(frames.why_not(unusable()) == 0), by)
