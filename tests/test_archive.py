@@ -287,8 +287,19 @@ def test_a_filter_keeps_a_part(tmp_path, items, monkeypatch):
     at(monkeypatch, NOW + pd.Timedelta(1, "h"))
     synced(archive, ended, where, port=port)
     assert archive.read()["state"].tolist() == ["completed"] * len(wanted)
+    assert list(Archive(tmp_path).coverage()["rows"]) == [len(wanted)]
     with pytest.raises(ak.ConfigError, match="createdAt"):
         archive.sync(None, ak.Filter(since="1d", on="updatedAt"))
+
+
+def test_a_sync_of_the_future_does_nothing(tmp_path, items):
+    """An interval that has not begun gives an empty table with the promised types."""
+    with serve(items) as service, client_of(service) as client:
+        where = ak.Filter(since=NOW + pd.Timedelta(1, "D"))
+        done = Archive(tmp_path).sync(client, where, progress=False)
+    assert len(done) == 0
+    assert str(done["since"].dtype) == "datetime64[us, UTC]"
+    assert Archive(tmp_path).read().equals(ak.flatten([]))
 
 
 def test_scopes_live_side_by_side(tmp_path, items):

@@ -121,9 +121,7 @@ class Archive:
                 workers=workers, bar=bar, now=sync.clock(),
             )  # fmt: skip
             done = list(sync.steps(run))
-        columns = ["kind", "since", "until", "rows", "changed", "fetched_at"]
-        table = pd.DataFrame(done, columns=columns)
-        return table.assign(since=table["since"].mask(table["since"] <= ledger.BEGINNING))
+        return ledger.table(done, ["kind", "since", "until", "rows", "changed", "fetched_at"])
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -223,9 +221,7 @@ class Archive:
 
             return duckdb.connect().from_arrow(dataset)
         except ImportError as error:
-            raise ConfigError(
-                f"engine={engine!r} is not installed: pip install {engine}"
-            ) from error
+            raise ConfigError(f"{engine} is not installed: pip install {engine}") from error
 
     # -- care --------------------------------------------------------------------------------------
 
@@ -285,8 +281,8 @@ class Archive:
         Parameters
         ----------
         keep
-            Files that were given up less than so long ago stay, for readers that still use them; a
-            span such as "7d" or "36h".
+            Files younger than so long stay, for readers that still use them and for syncs that have
+            not committed them yet; a span such as "7d" or "36h", longer than any sync takes.
 
         Returns
         -------

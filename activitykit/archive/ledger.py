@@ -6,7 +6,7 @@ own rather than notes in the commits of the rows: Delta Lake forgets old commits
 by default), and what was covered must be known as long as the rows are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any, Final
@@ -56,11 +56,14 @@ class Known:
         Changes up to then are in the archive.
     oldest, newest
         The interval of ``createdAt`` that needs no further slices.
+    last
+        The entry of the slice that came last; None when there were none.
     """
 
     watermark: pd.Timestamp
     oldest: pd.Timestamp
     newest: pd.Timestamp
+    last: dict[str, Any] | None
 
 
 def condition(where: Filter) -> str:
@@ -76,7 +79,13 @@ def known(entries: pd.DataFrame) -> Known | None:
     updates = ended[ended["kind"] == UPDATE]
     # slices of one sync were fetched one after the other: the first one's moment holds for all
     mark = ended["watermark"].min() if updates.empty else updates["watermark"].max()
-    return Known(watermark=mark, oldest=ended["since"].min(), newest=ended["until"].max())
+    slices = ended[ended["kind"] == SLICE].sort_values("since").to_dict("records")
+    return Known(
+        watermark=mark,
+        oldest=ended["since"].min(),
+        newest=ended["until"].max(),
+        last={str(key): value for key, value in slices[0].items()} if slices else None,
+    )
 
 
 def next_slice(
@@ -114,12 +123,18 @@ def coverage(entries: pd.DataFrame, where: Filter | None = None) -> pd.DataFrame
         for scope, rows in entries.groupby(SCOPE, sort=True)
         for line in _timeline(rows, since, until)
     ]
-    table = pd.DataFrame(lines, columns=COVERAGE)
-    for name in ("since", "until", "fetched_at"):
-        table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")
-    table = table.astype(dict.fromkeys((*SCOPE, "status"), "str") | {"rows": "int64"})
-    table["since"] = table["since"].mask(table["since"] <= BEGINNING)
-    return table
+    return table(lines, COVERAGE)
+
+
+def table(lines: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Make a frame for people: an open start is missing, types do not depend on what is there."""
+    found = pd.DataFrame(list(lines), columns=list(columns))
+    for name in columns:
+        if name in ("since", "until", "fetched_at"):
+            found[name] = pd.to_datetime(found[name], utc=True).astype("datetime64[us, UTC]")
+        else:
+            found[name] = found[name].astype("int64" if name in ("rows", "changed") else "str")
+    return found.assign(since=found["since"].mask(found["since"] <= BEGINNING))
 
 
 def _window(where: Filter | None) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:

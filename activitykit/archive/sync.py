@@ -4,8 +4,10 @@ Each step commits its rows and then its ledger entry, so a step that was killed 
 finds its rows unchanged.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -82,7 +84,7 @@ def steps(run: Run) -> Iterator[dict[str, Any]]:
     wanted = since.floor("us") if isinstance(since, pd.Timestamp) else BEGINNING
     if known:
         yield _carry_out(run, _update(run, known, end))
-        yield from _slices(run, known.oldest, wanted, run.now)
+        yield from _slices(run, known.oldest, wanted, run.now, known.last)
     elif end > wanted:
         # what is created while the sync runs belongs to the newest slice
         newest = _slice(run, end, wanted, None, run.now, open_ended=True)
@@ -96,7 +98,7 @@ def _slices(
     end: pd.Timestamp,
     wanted: pd.Timestamp,
     watermark: pd.Timestamp,
-    last: dict[str, Any] | None = None,
+    last: dict[str, Any] | None,
 ) -> Iterator[dict[str, Any]]:
     while end > wanted:
         step = _slice(run, end, wanted, last, watermark)
@@ -159,23 +161,26 @@ def _carry_out(run: Run, step: _Step, *, own_watermark: bool = True) -> dict[str
     begun = clock()
     run.bar.set_description(f"{step.kind} until {step.until:%Y-%m-%d %H:%M}")
     seen: set[int] = set()
-    changes = [step.watermark.to_pydatetime()]
-    newest, changed, broken = [], 0, list[ApiError]()
+    newest: list[datetime | None] = []
+    changed, broken = 0, list[ApiError]()
     for asked, kept in step.queries:
         if broken:
             break
-        for pages in _batches(run.client.pages(asked, workers=run.workers), broken):
-            table = rows.to_rows(pages, kept, run.scope[0])
-            changed += run.tables.upsert(table)
-            seen.update(ids_within(table, step.since, step.until))
-            newest += [pc.max(table["updatedAt"]).as_py()]
-            run.bar.update(len(table))
-    newest = [moment for moment in newest if moment]
-    # the service's own clock counts where it lags behind ours
-    changes += [max(newest)] if newest and own_watermark else []
+        # closed at once when something else fails here, or the workers would go on fetching
+        with closing(_batches(run.client.pages(asked, workers=run.workers), broken)) as batches:
+            for pages in batches:
+                table = rows.to_rows(pages, kept, run.scope[0])
+                changed += run.tables.upsert(table)
+                seen.update(ids_within(table, step.since, step.until))
+                newest.append(pc.max(table["updatedAt"]).as_py())
+                run.bar.update(len(table))
+    watermark = step.watermark
+    if own_watermark and any(newest):
+        # the service's own clock counts where it lags behind ours
+        watermark = min(watermark, pd.Timestamp(max(filter(None, newest))))
     entry = dict(zip(SCOPE, run.scope, strict=True)) | {
         "kind": step.kind, "since": step.since, "until": step.until, "ended": not broken,
-        "watermark": pd.Timestamp(min(changes)), "fetched_at": begun, "rows": len(seen),
+        "watermark": watermark, "fetched_at": begun, "rows": len(seen),
         "changed": changed,
     }  # fmt: skip
     if seen or not broken:
@@ -193,7 +198,7 @@ def ids_within(table: Any, since: pd.Timestamp, until: pd.Timestamp) -> list[int
     return ids
 
 
-def _batches(pages: Iterable[bytes], broken: list[ApiError]) -> Iterator[list[bytes]]:
+def _batches(pages: Iterable[bytes], broken: list[ApiError]) -> Generator[list[bytes], None, None]:
     """Gather pages into batches of bounded size; note a failure after what had arrived."""
     batch: list[bytes] = []
     size = 0
