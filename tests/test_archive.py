@@ -292,6 +292,16 @@ def test_a_filter_keeps_a_part(tmp_path, items, monkeypatch):
         archive.sync(None, ak.Filter(since="1d", on="updatedAt"))
 
 
+def test_a_later_end_brings_what_was_cut_off(tmp_path, items, monkeypatch):
+    """What a first sync left out for its end is fetched when a later one reaches further."""
+    archive = Archive(tmp_path)
+    port = synced(archive, items, ak.Filter(until=NOW - pd.Timedelta(1, "D")))
+    assert len(archive.read()) < len(items)
+    at(monkeypatch, NOW + pd.Timedelta(9, "h"))
+    synced(archive, items, port=port)
+    same(archive.read(), ak.flatten(items))
+
+
 def test_a_sync_of_the_future_does_nothing(tmp_path, items):
     """An interval that has not begun gives an empty table with the promised types."""
     with serve(items) as service, client_of(service) as client:

@@ -84,10 +84,10 @@ def steps(run: Run) -> Iterator[dict[str, Any]]:
     wanted = since.floor("us") if isinstance(since, pd.Timestamp) else BEGINNING
     if known:
         yield _carry_out(run, _update(run, known, end))
-        yield from _slices(run, known.oldest, wanted, run.now, known.last)
+        yield from _slices(run, known.oldest, wanted, end, known.last)
     elif end > wanted:
         # what is created while the sync runs belongs to the newest slice
-        newest = _slice(run, end, wanted, None, run.now, open_ended=True)
+        newest = _slice(run, end, wanted, None, end, open_ended=True)
         entry = _carry_out(run, newest)
         yield entry
         yield from _slices(run, newest.since, wanted, entry["watermark"], entry)
@@ -139,7 +139,7 @@ def _update(run: Run, known: Known, end: pd.Timestamp) -> _Step:
     # what was created and forgotten while nobody synced is a gap
     since = max(known.newest, run.now - RETENTION)
     return _Step(
-        kind=UPDATE, since=since, until=max(since, end), watermark=run.now,
+        kind=UPDATE, since=since, until=max(since, end), watermark=end,
         queries=[(changed, kept), *((Filter(id=chunk), None) for chunk in chunks)],
     )  # fmt: skip
 
