@@ -17,6 +17,7 @@ INK: Final = "#797979"
 
 _ROW, _WIDTH = 0.34, 8.0  # inches
 BAR = 0.84  # of the bucket that a bar fills
+ARROW: Final = 9  # matplotlib's marker that points to the right from its place
 _TICKS: Final = (
     0.001, 0.01, 0.1, 1, 5, 15, 60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 86_400, 3 * 86_400,
     7 * 86_400, 30 * 86_400, 90 * 86_400,
@@ -72,11 +73,8 @@ def bucket_axis(
     ax: "Axes", buckets: "pd.Series[Any]", what: str = "Start of the run"
 ) -> "tuple[Any, float]":
     """Set up a time axis in the zone of the buckets; give their starts and width in days."""
-    from matplotlib.ticker import FuncFormatter
-
-    mdates: Any = import_module("matplotlib.dates")  # its functions carry no types
     zone = buckets.dt.tz
-    start = mdates.date2num(buckets.dt.tz_convert("UTC").dt.tz_localize(None))
+    start = date_numbers(buckets)
     step = pd.Timedelta(buckets.diff().median() if len(buckets) > 1 else "1D")
     width = step / pd.Timedelta(1, "D")
     if width >= 1:
@@ -88,13 +86,35 @@ def bucket_axis(
         ]
         ax.set_xticks(start[::every] + width * BAR / 2, names)
     else:
-        ax.xaxis.set_major_locator(mdates.AutoDateLocator(tz=zone, minticks=3, maxticks=9))
-        ax.xaxis.set_major_formatter(
-            FuncFormatter(lambda at, _: _moment_text(pd.Timestamp(mdates.num2date(at, zone))))
-        )
+        _moments(ax, zone)
     ax.set_xlim(start[0], start[-1] + width)
     ax.set_xlabel(f"{what}, per {_step_text(step)} ({zone})")
     return start, width
+
+
+def date_numbers(times: "pd.Series[Any]") -> Any:  # noqa: ANN401 - an array
+    """Turn times with a zone into matplotlib's days."""
+    mdates: Any = import_module("matplotlib.dates")  # its functions carry no types
+    return mdates.date2num(times.dt.tz_convert("UTC").dt.tz_localize(None))
+
+
+def clock_axis(ax: "Axes", first: pd.Timestamp, last: pd.Timestamp, tz: str) -> None:
+    """Set up a time axis for a span, in a named time zone."""
+    begin, end = date_numbers(pd.Series([first, last]))
+    pad = max((end - begin) * 0.02, 1 / 86_400)
+    ax.set_xlim(begin - pad, end + pad)
+    _moments(ax, tz)
+    ax.set_xlabel(f"Time, from {first.tz_convert(tz):%Y-%m-%d %H:%M} ({tz})")
+
+
+def _moments(ax: "Axes", zone: Any) -> None:  # noqa: ANN401 - a zone or its name
+    from matplotlib.ticker import FuncFormatter
+
+    mdates: Any = import_module("matplotlib.dates")
+    ax.xaxis.set_major_locator(mdates.AutoDateLocator(tz=zone, minticks=3, maxticks=9))
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda at, _: _moment_text(pd.Timestamp(mdates.num2date(at, zone))))
+    )
 
 
 def _day_text(day: pd.Timestamp, *, weekday: bool, year: bool = False) -> str:
@@ -178,10 +198,10 @@ def cap_note(shown: int, total: int, what: str) -> str:
     return "" if shown == total else f"\n{shown:,} of {total:,} {what} shown"
 
 
-def check_one_series(buckets: pd.DataFrame) -> None:
-    if buckets.columns[0] != "bucket":
-        groups = ", ".join(map(str, buckets.columns[: list(buckets.columns).index("bucket")]))
+def check_one_series(table: pd.DataFrame, first: str = "bucket", made_by: str = "trend") -> None:
+    if table.columns[0] != first:
+        groups = ", ".join(map(str, table.columns[: list(table.columns).index(first)]))
         raise ValueError(
-            f"the figure shows one series, and this trend is split by {groups};"
-            " select the rows of one group and drop the column(s), or call trend() without by"
+            f"the figure shows one series, and this {made_by} is split by {groups};"
+            f" select the rows of one group and drop the column(s), or call {made_by}() without by"
         )

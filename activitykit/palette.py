@@ -27,3 +27,6 @@ MARK: Final = {
 
 NEUTRAL: Final = "#7b8ba3"
 """For quantities that are no outcome, such as durations."""
+
+SERIES: Final = (NEUTRAL, "#9a29b7", "#b68a6f", "#6e681e")
+"""For groups side by side that are no outcomes; at least 18 apart, and no outcome's colour."""

@@ -5,11 +5,13 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 from activitykit import plots
 from activitykit._axes import INK
 from activitykit.errors import SchemaError
-from activitykit.palette import COLOUR, NEUTRAL
+from activitykit.palette import COLOUR, SERIES
 from activitykit.wording import counted, duration_text, short
 
 DAYS = pd.date_range("2026-10-22", periods=5, tz="Europe/Berlin")
@@ -73,8 +75,43 @@ DAILY = pd.DataFrame(
         "n_unknown": 0,
     }
 )
+CURVES = pd.DataFrame(
+    {
+        "operation": ["Backup"] * 4 + ["Restore"] * 2,
+        "duration_s": [300.0, 900, 4_000, 20_000, 60, 7_200],
+        "survival": [0.9, 0.5, 0.2, 0.2, 0.6, 0.0],
+        "ci_low": [0.7, 0.3, 0.08, 0.08, 0.3, np.nan],
+        "ci_high": [0.97, 0.7, 0.4, 0.4, 0.8, np.nan],
+        "n_finished": [3, 15, 24, 24, 4, 10],
+        "n_running": [0, 0, 1, 6, 0, 0],
+    }
+)
+WEEK = pd.DataFrame(
+    [
+        (day, hour, 5 * day + hour % 7 + 1, 60.0 * (hour + day), day / 30)
+        for day in range(6)
+        for hour in (*range(3), 5, *range(18, 24))
+    ],
+    columns=["weekday", "hour", "n", "queue_p95_s", "ci_low"],
+)
+WEEK.attrs["activitykit"] = {"tz": "Europe/Berlin"}
+NIGHT = pd.DataFrame(
+    {
+        "resource.name": ["srv-1", "srv-1", "srv-2", "srv-3", "srv-3", "vm $x$", "srv-4"],
+        "tenant.name": "Northwind",
+        "startedAt": pd.Timestamp("2026-10-24T21:00Z")
+        + pd.to_timedelta([0, 20, 10, 30, 150, 200, 100], unit="min"),
+        "duration_s": [3_600.0, 4_800, 9_000, 1_200, 10, 15_000, 1_800],
+        "running": [False, False, False, False, False, True, False],
+        "legacy": False,
+        "result.code": ["ok", "warning", "error", "cancelled", "ok", None, "meh"],
+    }
+)
 FRAMES = {
     "duration_stats": DURATIONS,
+    "survival": CURVES,
+    "weekly_load": WEEK,
+    "gantt": NIGHT,
     "failure_stats": RATES,
     "trend": BUCKETS,
     "failure_trend": BUCKETS,
@@ -162,7 +199,7 @@ def test_uses_the_palette_only(name, ax):
     used |= {patch.get_facecolor() for patch in ax.patches}
     used |= {tuple(colour) for lines in ax.collections for colour in lines.get_edgecolor()}
     used |= {text.get_color() for text in ax.texts}
-    allowed = {*COLOUR.values(), NEUTRAL, INK, "#ffffff"}
+    allowed = {*COLOUR.values(), *SERIES, INK, "#ffffff"}
     assert {to_hex(c) for c in used if str(c) != "none" and to_hex(c, True)[-2:] != "00"} <= allowed
 
 
@@ -171,6 +208,21 @@ def test_needs_the_columns_of_its_statistic(name, ax):
     """A frame from elsewhere is refused with the names of the missing columns."""
     with pytest.raises(SchemaError, match="figure"):
         getattr(plots, name)(pd.DataFrame({"x": [1]}), ax=ax)
+
+
+# without letters, which another version of FreeType moves by more than a lost line would change
+@pytest.mark.mpl_image_compare(savefig_kwargs={"dpi": 50}, tolerance=0.8, style="default")
+@pytest.mark.parametrize("ground", ["white", "#111111"], ids=["light", "dark"])
+@ALL
+def test_looks_as_before(name, ground):
+    """The marks of every figure are those of the picture that was looked at, on both grounds."""
+    figure = getattr(plots, name)(FRAMES[name]).figure
+    figure.patch.set(facecolor=ground, alpha=1)
+    figure.set_layout_engine("none")
+    figure.draw_without_rendering()
+    for lettered in figure.findobj(lambda part: isinstance(part, Text | Legend)):
+        lettered.set_visible(False)
+    return figure
 
 
 def test_durations_are_readable_and_ordered(ax):
@@ -241,6 +293,63 @@ def test_steps_keep_means_and_maxima(ax):
     levels, edges, _ = ax.patches[0].get_data()
     assert levels.tolist() == LOAD["max"].tolist()
     assert np.diff(edges) == pytest.approx([1, 1, 1, 25 / 24, 1])  # the clocks change on 25 October
+
+
+def test_curves_start_at_one_and_end_in_an_arrow(ax):
+    """A curve falls from 100 %; the share that outlasts all that is known is marked."""
+    plots.survival(CURVES, ax=ax)
+    arrows = [line for line in ax.lines if line.get_marker() == 9]
+    assert [line.get_ydata()[0] for line in ax.lines if line not in arrows] == [1, 1]
+    assert [(*line.get_xdata(), *line.get_ydata()) for line in arrows] == [(20_000, 0.2)]
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["Backup\nn = 30, 6 still running", "Restore\nn = 10"]
+
+
+def test_most_curves_are_capped_in_words(ax):
+    """The groups with most runs are drawn, and the axis says how many there were."""
+    plots.survival(CURVES, top=1, ax=ax)
+    assert "1 of 2 groups shown" in ax.get_xlabel()
+    one = plots.survival(CURVES[:4].drop(columns="operation"), ax=Figure().add_subplot())
+    assert one.get_legend().get_texts()[0].get_text() == "all\nn = 30, 6 still running"
+
+
+@pytest.mark.parametrize("value", ["n", "queue_p95_s", "ci_low"])
+def test_hours_stand_in_their_cells(value, ax):
+    """Monday is on top, hours run to the right, and an hour without a start is a dot."""
+    plots.weekly_load(WEEK, value, ax=ax)
+    grid = np.ma.filled(ax.collections[0].get_array().astype(float).reshape(7, 24), np.nan)
+    want = WEEK.set_index(["weekday", "hour"])[value]
+    assert all(grid[cell] == number for cell, number in want.items())
+    assert len(ax.lines[0].get_xdata()) == np.isnan(grid).sum() == 168 - len(WEEK)
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+
+
+def test_weeks_of_several_groups_and_other_columns_are_refused(ax):
+    """The errors say what to do."""
+    with pytest.raises(ValueError, match=r"split by tenant; .* weekly_load\(\) without by"):
+        plots.weekly_load(WEEK.assign(tenant="T")[["tenant", *WEEK.columns]], ax=ax)
+    with pytest.raises(ValueError, match="give one of n, queue_p50_s"):
+        plots.weekly_load(WEEK, "hour", ax=ax)
+
+
+def test_bars_of_a_night_are_the_runs(ax):
+    """Each bar is as long as its run; runs that overlap share the height of their row."""
+    plots.gantt(NIGHT, tz="Europe/Berlin", ax=ax)
+    lengths = sorted(round(bar.get_width() * 86_400) for bar in ax.patches)
+    assert lengths == sorted(NIGHT["duration_s"])
+    heights = sorted({round(bar.get_height(), 6) for bar in ax.patches})
+    assert heights == pytest.approx([0.36, 0.72])
+    assert tick_texts(ax.yaxis) == ["srv-1", "srv-2", "srv-3", "srv-4", "vm $x$"]
+    assert "from 2026-10-24 23:00 (Europe/Berlin)" in ax.get_xlabel()
+
+
+def test_a_night_keeps_the_busiest_and_leaves_out_what_did_not_run(ax):
+    """The cap is stated; waiting and legacy rows are no bars."""
+    rows = NIGHT.assign(duration_s=NIGHT["duration_s"].mask(NIGHT["result.code"] == "meh"))
+    rows["legacy"] = rows["result.code"] == "error"
+    plots.gantt(rows, top=2, ax=ax)
+    assert tick_texts(ax.yaxis) == ["srv-1", "vm $x$"]
+    assert "2 of 3 resources shown" in ax.get_xlabel()
 
 
 def test_never_good_keeps_the_curve_below_one(ax):
