@@ -152,6 +152,13 @@ def duration_axis(ax: "Axes", values: pd.DataFrame) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
+def duration_scale(axis: Any, highest: float) -> None:  # noqa: ANN401 - either axis
+    """Set ticks at full minutes, hours or days, from 0."""
+    step = next((tick for tick in _TICKS if tick >= highest / 5), _TICKS[-1])
+    ticks = [number * step for number in range(int(highest / step) + 1)]
+    axis.set_ticks(ticks, labels=[duration_text(tick) for tick in ticks])
+
+
 def percent_scale(axis: Any, set_limits: Any, highest: float) -> None:  # noqa: ANN401 - either axis
     from matplotlib.ticker import PercentFormatter
 

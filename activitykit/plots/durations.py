@@ -152,15 +152,18 @@ def survival(curves: pd.DataFrame, *, top: int = 4, ax: "Axes | None" = None) ->
     ax = axes(ax, height=3.0)
     if curves.empty:
         return say(ax, "No durations: nothing in this selection has started.")
-    number = curves.groupby(groups, dropna=False, sort=False).ngroup() if groups else 0
+    number = pd.Series(0, curves.index)
+    if groups:
+        number = curves.groupby(groups, dropna=False, sort=False).ngroup()
     ends = curves.assign(_group=number).drop_duplicates("_group", keep="last")
     runs = ends["n_finished"] + ends["n_running"]
     shown = ends.loc[runs.sort_values(ascending=False, kind="stable").index[:top]]
-    duration_axis(ax, curves.loc[curves["duration_s"] > 0, ["duration_s"]])
+    drawn = curves[number.isin(shown["_group"])]
+    duration_axis(ax, drawn.loc[drawn["duration_s"] > 0, ["duration_s"]])
     for place, (name, end) in enumerate(
         zip(group_labels(shown, "duration_s"), shown.to_dict("records"), strict=True)
     ):
-        rows = curves[number == end["_group"]] if groups else curves
+        rows = curves[number == end["_group"]]
         counts = {"n": end["n_finished"] + end["n_running"], "n_running": end["n_running"]}
         _curve(ax, rows, place, f"{name}\n{_n_text(counts)}")
     percent_scale(ax.yaxis, ax.set_ylim, 1)

@@ -13,15 +13,14 @@ from activitykit._axes import (
     clock_axis,
     count_scale,
     date_numbers,
+    duration_scale,
     group_labels,
     legend,
     name_rows,
-    percent_scale,
     say,
 )
 from activitykit.palette import COLOUR, NEUTRAL
 from activitykit.schema import note, require
-from activitykit.wording import duration_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +65,7 @@ _HEAT: Final = {
     "n": ("Runs started", NEUTRAL),
     "queue_p50_s": ("Queue time, median", COLOUR["running"]),
     "queue_p95_s": ("Queue time, 95th percentile", COLOUR["running"]),
-    "ci_low": ("Failed, at least (lower end of the interval)", COLOUR["error"]),
+    "ci_low": ("Failed, at least", COLOUR["error"]),
 }
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -119,7 +118,7 @@ def weekly_load(hours: pd.DataFrame, value: str = "n", *, ax: "Axes | None" = No
 def _heat(ax: "Axes", grid: pd.DataFrame, label: str, colour: str) -> None:
     """Shade the cells; from nearly transparent, so that little is little on any background."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import PercentFormatter
 
     shades = LinearSegmentedColormap.from_list(label, [to_rgba(colour, 0.08), to_rgba(colour, 1)])
     highest = max(grid.to_numpy()[grid.notna().to_numpy()].max(), 1e-9)
@@ -131,9 +130,9 @@ def _heat(ax: "Axes", grid: pd.DataFrame, label: str, colour: str) -> None:
     bar.ax.tick_params(colors=INK, labelsize=9, length=0)
     bar.set_label(label, color=INK, fontsize=9)
     if label.startswith("Queue"):
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: duration_text(value)))
+        duration_scale(bar.ax.yaxis, highest)
     elif label.startswith("Failed"):
-        percent_scale(bar.ax.yaxis, lambda *_: None, highest)
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=int(highest < 0.1)))
     else:
         count_scale(bar.ax.yaxis)
 
