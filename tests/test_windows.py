@@ -29,11 +29,13 @@ def counter(times):
 def test_windows_cover_the_interval_exactly_once(times, bounds, workers):
     """Sorted by time they adjoin, from the lower bound to the upper one, however rows lie."""
     count = counter(times)
-    found = plan_windows(count, bounds, (0, 30 * DAY), workers=workers, page_size=10)
-    edges = sorted((window.bounds for window in found), key=lambda b: (b[0] is not None, b))
-    assert (edges[0][0], edges[-1][1]) == bounds
-    assert all(one[1] == other[0] for one, other in pairwise(edges))
-    assert sum(count(edges)) == count([bounds])[0]
+    found, total, outside = plan_windows(
+        count, bounds, (0, 30 * DAY), workers=workers, page_size=10
+    )
+    assert (found[0][0], found[-1][1]) == bounds
+    assert all(one[1] == other[0] for one, other in pairwise(found))
+    assert sum(count(found)) == count([bounds])[0] == total
+    assert outside == 0
 
 
 def test_a_heavy_day_is_cut_again():
@@ -42,13 +44,13 @@ def test_a_heavy_day_is_cut_again():
     sparse = [n * DAY for n in range(30)]
     count = counter([*hour, *sparse])
     found = plan_windows(count, (None, None), (0, 30 * DAY), workers=4, page_size=100)
-    sizes = count([window.bounds for window in found])
+    sizes = count(found.windows)
     assert max(sizes) <= 2 * sum(sizes) / 4
     assert len(sizes) >= 4
 
 
-def test_small_neighbours_are_joined():
+def test_little_is_not_cut():
     """What fits into a page is no reason for several requests."""
     count = counter([n * DAY for n in range(30)])
     found = plan_windows(count, (None, None), (0, 30 * DAY), workers=8, page_size=1000)
-    assert [window.bounds for window in found] == [(None, None)]
+    assert found.windows == [(None, None)]

@@ -141,7 +141,7 @@ def side_by_side(
     When one fails, the others are stopped, what had arrived is yielded, and its error is raised.
     When the consumer leaves, or Ctrl-C is pressed, all are stopped at once.
     """
-    belt: _Belt[T] = _Belt(jobs, 2 * workers, abort)
+    belt: _Belt[T] = _Belt(jobs, workers, abort)
     threads = [
         threading.Thread(target=belt.work, name=f"activitykit-{n}", daemon=True)
         for n in range(min(workers, len(jobs)))

@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise, starmap
 from math import ceil
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from activitykit.client.transport import Params
@@ -21,6 +22,7 @@ Bounds = tuple[int | None, int | None]
 """Half-open interval in nanoseconds since 1970; None where it is open-ended."""
 
 _ROUNDS: Final = 5
+_UNEVEN: Final = 1.1  # how much larger than believed a window often is
 _NARROWEST_NS: Final = 1_000
 
 
@@ -28,23 +30,24 @@ class _Created(msgspec.Struct):
     created_at: str | None = msgspec.field(name="createdAt", default=None)
 
 
-class Window(NamedTuple):
-    """A half-open interval of time, and about how many rows lie in it."""
+class Plan(NamedTuple):
+    """Windows, how many rows there are in all, and how many of these are in no window."""
 
-    bounds: Bounds
-    rows: float
+    windows: list[Bounds]
+    rows: int
+    outside: int
 
 
 class _Part(NamedTuple):
     start: int
     end: int
-    rows: float
+    rows: int
 
 
 def window_queries(
     listing: Listing, where: Filter, params: Params, first: Sequence[msgspec.Raw], workers: int
 ) -> tuple[list[Params], int]:
-    """Give queries that together bring the rows of one, largest first, and how many there are.
+    """Give queries that together bring the rows of one, and how many there are.
 
     Only ``createdAt`` never changes, so windows are cut over it whatever field is filtered.
 
@@ -79,15 +82,17 @@ def window_queries(
     def count(intervals: Sequence[Bounds]) -> list[int]:
         return _counts(listing, [[*others, *_within(one)] for one in intervals], workers)
 
-    total = untimed = 0
-    if bounds == (None, None):
-        total, untimed = _counts(listing, [others, without_time], workers)
-    windows = plan_windows(count, bounds, span, workers=workers, page_size=listing.page_size)
-    rows = round(sum(window.rows for window in windows)) + untimed
-    if total > rows or len(windows) <= 2:
-        return [], rows
-    queries: list[Params] = [[*others, *_within(window.bounds)] for window in windows]
-    return ([*queries, without_time] if untimed else queries), rows
+    plan = plan_windows(count, bounds, span, workers=workers, page_size=listing.page_size)
+    queries: list[Params] = [[*others, *_within(window)] for window in plan.windows]
+    if len(queries) <= 2:
+        return [], plan.rows
+    if bounds != (None, None) or plan.outside <= 0:
+        return queries, plan.rows
+    # there are rows without a time, or some came while counting; new ones only add to this count
+    untimed, *timed = _counts(listing, [without_time, *queries], workers)
+    if plan.rows > untimed + sum(timed):
+        return [], plan.rows
+    return ([*queries, without_time] if untimed else queries), untimed + sum(timed)
 
 
 def _counts(listing: Listing, queries: Sequence[Params], workers: int) -> list[int]:
@@ -131,8 +136,8 @@ def plan_windows(
     *,
     workers: int,
     page_size: int,
-) -> list[Window]:
-    """Cut an interval into adjoining windows, the largest first.
+) -> Plan:
+    """Cut an interval into adjoining windows that are believed to hold equally many rows.
 
     Parameters
     ----------
@@ -143,17 +148,21 @@ def plan_windows(
     span
         Where in it the rows are believed to be; only the quality of the cut depends on it.
     workers
-        How many windows are fetched at a time; there are about two for each worker.
+        How many windows are fetched at a time.
     page_size
-        Rows that one request brings; windows are not made smaller than that.
+        Rows that one request brings.
     """
-    edges = {span[0]: bounds[0], span[1]: bounds[1]}
+    outer = {span[0]: bounds[0], span[1]: bounds[1]}
+
+    def bounds_of(start: int, end: int) -> Bounds:
+        return outer.get(start, start), outer.get(end, end)
 
     def counted(parts: Sequence[_Part]) -> list[_Part]:
-        rows = count([(edges.get(p.start, p.start), edges.get(p.end, p.end)) for p in parts])
-        return [p._replace(rows=n) for p, n in zip(parts, rows, strict=True)]
+        rows = count([bounds_of(part.start, part.end) for part in parts])
+        return [part._replace(rows=n) for part, n in zip(parts, rows, strict=True)]
 
-    parts = counted(_cut(_Part(*span, 0), workers))
+    # together with the whole there are as many counts as workers, so this takes one round trip
+    whole, *parts = counted([_Part(*span, 0), *_cut(_Part(*span, 0), max(2, workers - 1))])
     for _ in range(_ROUNDS):
         share = sum(part.rows for part in parts) / workers
         heavy = [p for p in parts if p.rows > 1.5 * max(share, page_size) and _can_be_cut(p)]
@@ -161,11 +170,9 @@ def plan_windows(
             break
         pieces = [piece for p in heavy for piece in _cut(p, ceil(2 * p.rows / share))]
         parts = sorted([p for p in parts if p not in heavy] + counted(pieces))
-    # two for each worker even out the work; more would have more half-empty last pages
-    fair = max(page_size, share / 2)
-    even = [piece for p in parts for piece in _cut(p, max(1, round(p.rows / fair)))]
-    by_size = sorted(_merged(even, 1.2 * fair), key=lambda p: -p.rows)
-    return [Window((edges.get(p.start, p.start), edges.get(p.end, p.end)), p.rows) for p in by_size]
+    inside = sum(part.rows for part in parts)
+    edges = _even_edges(parts, _how_many(inside, workers, page_size))
+    return Plan(list(starmap(bounds_of, pairwise(edges))), whole.rows, whole.rows - inside)
 
 
 def _can_be_cut(part: _Part) -> bool:
@@ -173,20 +180,27 @@ def _can_be_cut(part: _Part) -> bool:
 
 
 def _cut(part: _Part, pieces: int) -> list[_Part]:
-    """Cut into pieces of the same length, believed to hold the same number of rows."""
+    """Cut into pieces of the same length."""
     length = part.end - part.start
     edges = sorted({part.start + length * n // pieces for n in range(pieces + 1)})
-    rows = part.rows / (len(edges) - 1)
-    return [_Part(a, b, rows) for a, b in pairwise(edges)]
+    return [_Part(a, b, 0) for a, b in pairwise(edges)]
 
 
-def _merged(parts: Sequence[_Part], most: float) -> list[_Part]:
-    """Join neighbours that are small together; an empty part is kept, rows may still arrive."""
-    joined = [parts[0]]
-    for part in parts[1:]:
-        last = joined[-1]
-        if last.rows + part.rows <= most:
-            joined[-1] = _Part(last.start, part.end, last.rows + part.rows)
-        else:
-            joined.append(part)
-    return joined
+def _how_many(rows: int, workers: int, page_size: int) -> int:
+    """Choose one or two windows a worker, whichever takes fewer round trips; two are more even."""
+
+    def round_trips(windows: int) -> int:
+        return windows // workers * (int(_UNEVEN * rows / windows / page_size) + 1)
+
+    best = min(2 * workers, workers, key=round_trips)
+    # smaller windows than half a page would be many requests for little
+    return max(1, min(best, ceil(2 * rows / page_size)))
+
+
+def _even_edges(parts: Sequence[_Part], windows: int) -> list[int]:
+    """Cut where equally many rows lie between, were they evenly spread over each part."""
+    start, end = parts[0].start, parts[-1].end
+    rows = [0, *accumulate(part.rows for part in parts)]
+    shares = [rows[-1] * n / windows for n in range(1, windows)]
+    cuts = np.interp(shares, rows, [0, *(part.end - start for part in parts)])
+    return sorted({start, *(start + int(cut) for cut in cuts), end})
