@@ -170,6 +170,8 @@ FINAL = {
     "403": (ak.AuthError, 403, 1),
     "401": (ak.AuthError, 401, 1),
     "reset": (ak.ApiError, None, 8),
+    "truncate": (ak.ApiError, None, 8),
+    "garbage": (ak.ApiError, 200, 8),
     "html": (ak.ApiError, 200, 8),
     "no-items": (ak.IncompleteError, 200, 1),
 }
@@ -186,6 +188,34 @@ def test_a_fault_that_stays_is_named_with_request_reason_and_attempts(fault):
     assert (error.method, error.status, error.attempts) == ("GET", status, attempts)
     assert "/api/task_manager/v2/activities" in error.url
     assert error.reason in str(error)
+
+
+@pytest.mark.parametrize("faults", [Faults(rates={"hang": 1}), Faults(first_delay_s=5)])
+def test_a_service_that_stays_slow_is_named_with_the_way_out(faults, monkeypatch):
+    """A large partner's first page may take longer than the timeout: ask for less, or wait."""
+    monkeypatch.setattr(transport, "_ATTEMPTS", 2)
+    with serve(ITEMS, faults=faults) as service:
+        said = r"no answer within 0\.2 s \(2 attempts\)\. Ask for less .* a longer timeout"
+        with pytest.raises(ak.ApiError, match=said):
+            list(client_of(service, timeout=0.2).pages())
+
+
+def test_first_pages_may_be_slower_than_others():
+    """Each window has a first page, and all is there."""
+    with serve(ITEMS, faults=Faults(first_delay_s=0.03)) as service, client_of(service) as client:
+        assert ids(client.activities(workers=4, page_size=20)) == ids(ITEMS)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_rows_that_arrive_during_a_load_are_in_it_or_not_but_never_twice(workers, monkeypatch):
+    """With new ids and old ones, old times of creation: what was there before is there."""
+    late = [activity(number, f"2026-03-{number % 28 + 1:02}T00:00:00Z") for number in range(-9, 0)]
+    late += [activity(number, item["createdAt"]) for number, item in enumerate(ITEMS[::9], 900)]
+    monkeypatch.setitem(Client.pages.__kwdefaults__, "page_size", 10)
+    with serve(ITEMS, faults=Faults(rates={"late": 0.7}, late=late)) as service:
+        got = ak.load(client_of(service), workers=workers, progress=False)["id"]
+    assert got.is_unique
+    assert set(ids(ITEMS)) < set(got) <= set(ids([*ITEMS, *late]))
 
 
 class Waits(threading.Event):
@@ -216,9 +246,20 @@ def test_patience_ends_before_a_wait_that_is_too_long():
     """A service that asks for an hour gets an error now, not in an hour."""
     with serve(ITEMS, faults=Faults(rates={"429": 1}, retry_after_s=3600)) as service:
         started = time.monotonic()
-        with pytest.raises(ak.RateLimitError, match="with fewer workers"):
+        with pytest.raises(ak.RateLimitError, match=r"fewer workers\. It asks to wait 3600 s"):
             list(client_of(service).pages())
         assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_wait_that_is_too_long_ends_a_walk_with_what_came(workers):
+    """In the middle of a load as well, by one worker for all of them."""
+    script = [""] * 20 + ["503"] * 4
+    with serve(ITEMS, faults=Faults(script=script, retry_after_s=3600)) as service:
+        pages, got = client_of(service).pages(workers=workers, page_size=10), []
+        with pytest.raises(ak.IncompleteError, match="It asks to wait 3600 s"):
+            got.extend(pages)
+    assert 1 <= len(got) <= 20
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -279,7 +320,12 @@ TREE = [
 
 @pytest.mark.parametrize(
     "variants",
-    [Variants(), Variants(direct_scope=False), Variants(direct_scope=False, exchange="bearer")],
+    [
+        Variants(),
+        Variants(direct_scope=False),
+        Variants(direct_scope=False, exchange="bearer"),
+        Variants(direct_scope=False, exchange="basic"),
+    ],
 )
 def test_a_tenant_narrows_the_token_by_either_way(variants):
     """Direct scope, or an exchange of the partner's token where that is refused."""
@@ -287,6 +333,17 @@ def test_a_tenant_narrows_the_token_by_either_way(variants):
         client = client_of(service, tenant=TREE[1]["tenant"]["uuid"])
         assert list(client.activities()) == [TREE[1]]
         assert [one["name"] for one in client.tenants()] == ["Customer 1"]
+
+
+def test_a_tenant_that_cannot_be_had_is_an_error_in_the_words_of_the_service():
+    """Refused both ways, or named by the number where only the UUID counts."""
+    refusing = Variants(direct_scope=False, exchange="refuse")
+    with serve(TREE, variants=refusing) as service, pytest.raises(ak.AuthError, match="scope is"):
+        client_of(service, tenant=TREE[1]["tenant"]["uuid"]).count()
+    with serve(TREE) as service, pytest.raises(ak.ApiError, match="no such tenant"):
+        client_of(service, tenant="67").count()
+    with serve(TREE, variants=Variants(numeric_tenant=True)) as service:
+        assert list(client_of(service, tenant="67").activities()) == [TREE[1]]
 
 
 def test_a_partner_sees_every_tenant_and_can_filter_by_sub_tree():
@@ -309,6 +366,50 @@ def test_single_objects_tasks_and_raw_requests(service):
         assert ids(reply["items"]) == [number, ITEMS[4]["id"]]
         with pytest.raises(ak.ApiError, match="404: activities 5 not found"):
             client.activity(5)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_activity_by_its_uuid_where_the_service_takes_one(known):
+    """Else the error names what was not found."""
+    with serve([activity(1, uuid=GUID)], variants=Variants(uuid_in_path=known)) as service:
+        if known:
+            assert client_of(service).activity(GUID)["uuid"] == GUID
+        else:
+            with pytest.raises(ak.ApiError, match=f"404: activities {GUID} not found"):
+                client_of(service).activity(GUID)
+
+
+@pytest.mark.parametrize("place", ["debug", "context", "reason"])
+def test_the_reason_shows_wherever_the_service_puts_it(place):
+    """The contract leaves open where an error says what is wrong."""
+    with (
+        serve(ITEMS, variants=Variants(error_text=place)) as service,
+        pytest.raises(ak.BadQueryError, match="bad condition field 'status'"),
+    ):
+        client_of(service).get("/activities", {"status": "ok"})
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("interval", [True, False])
+def test_pages_that_are_refused_as_too_large_become_smaller_once(interval, workers):
+    """Whatever else the service refuses; the next load knows it beforehand."""
+    variants = Variants(max_limit=150, over_limit="refuse", interval=interval)
+    where = ak.Filter(since="2026-03-02", until="2026-03-28")
+    wanted = ids(filter(where.matches, ITEMS))
+    with serve(ITEMS, variants=variants) as service, client_of(service) as client:
+        assert ids(client.activities(where, workers=workers)) == wanted
+        service.requests.clear()
+        assert ids(client.activities(where, workers=workers)) == wanted
+        assert not [url for _, url, status in service.requests if status == 400]
+
+
+def test_a_query_that_is_refused_anyway_is_told_in_the_first_words():
+    """Trying smaller pages and fewer bounds does not hide what is wrong."""
+    with (
+        serve(ITEMS, variants=Variants(operators=frozenset())) as service,
+        pytest.raises(ak.BadQueryError, match="unsupported function 'gt' on field 'createdAt'"),
+    ):
+        list(client_of(service).pages(ak.Filter(since="2026-03-01", until="2026-03-02")))
 
 
 def test_a_bad_query_is_not_repeated(service):
@@ -378,7 +479,7 @@ def test_leaving_a_load_stops_its_workers_at_once():
     """Closing the iterator, as Ctrl-C does, cuts requests that still wait for an answer."""
     script = [""] * 16 + ["hang"] * 50
     with serve(ITEMS, faults=Faults(script=script)) as service, client_of(service) as client:
-        where = ak.Filter(since="2026-03-01")
+        where = ak.Filter(since="2026-03-01", until="2026-04-01")
         pages = client.pages(where, workers=4, page_size=10)
         next(pages)
         started = time.monotonic()

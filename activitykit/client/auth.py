@@ -1,15 +1,18 @@
 """The access token: how it is asked for, narrowed to a tenant, renewed and kept from view."""
 
+import importlib
 import json
 import threading
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
 import requests
 from requests.auth import HTTPBasicAuth
 
-from activitykit.errors import ApiError
+from activitykit.errors import ApiError, ConfigError
 
 Sign = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 Post = Callable[[Sign, threading.Event], bytes]
@@ -95,21 +98,33 @@ class Tokens:
             except ApiError as refused:
                 if refused.status not in (400, 403):
                     raise
-        partner = self._given or self._by_secret(stop)[0]
         # some services sell the narrower token only in exchange for the wide one
-        form: dict[str, str | Secret] = {
-            "grant_type": _JWT_BEARER,
-            "scope": scope,
-            "assertion": partner,
-        }
-        return _read_token(self._post(_with_form(bearer_of(partner), form), stop))
+        return self._by_exchange(self._given or self._by_secret(stop)[0], scope, stop)
+
+    def _by_exchange(
+        self, partner: Secret, scope: str, stop: threading.Event
+    ) -> tuple[Secret, float]:
+        form: dict[str, str | Secret]
+        form = {"grant_type": _JWT_BEARER, "scope": scope, "assertion": partner}
+        try:
+            return _read_token(self._post(_with_form(bearer_of(partner), form), stop))
+        except ApiError as refused:
+            if self._secret is None or refused.status not in (400, 401, 403):
+                raise
+            # only the signature with the token is documented, the other one is as likely
+            try:
+                return _read_token(self._post(_with_form(self._basic(), form), stop))
+            except ApiError:
+                raise refused from None
 
     def _by_secret(self, stop: threading.Event, **form: str) -> tuple[Secret, float]:
+        form["grant_type"] = "client_credentials"
+        return _read_token(self._post(_with_form(self._basic(), form), stop))
+
+    def _basic(self) -> HTTPBasicAuth:
         if self._secret is None:
             raise AssertionError("a token was given, so none is asked for")
-        sign = HTTPBasicAuth(self._client_id or "", self._secret.reveal())
-        form["grant_type"] = "client_credentials"
-        return _read_token(self._post(_with_form(sign, form), stop))
+        return HTTPBasicAuth(self._client_id or "", self._secret.reveal())
 
 
 def is_token(body: bytes) -> bool:
@@ -130,6 +145,34 @@ def bearer_of(token: Secret) -> Sign:
         return request
 
     return sign
+
+
+def owner_of(token: Secret) -> str:
+    """Read the tenant to which a token belongs from its claims.
+
+    Raises
+    ------
+    ConfigError
+        When it has none.
+    """
+    try:
+        claims = msgspec.json.decode(urlsafe_b64decode(token.reveal().split(".")[1] + "=="))
+        return str(claims["owner_tuid"])
+    except (ValueError, LookupError, TypeError, msgspec.DecodeError):
+        raise ConfigError(
+            "the token does not say to which tenant it belongs; give tenant=, or client_id and"
+            " client_secret"
+        ) from None
+
+
+def secret_in_keyring(client_id: str) -> str | None:
+    """Look a secret up in the keyring of the system, if the package for it is installed."""
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        return None
+    secret: str | None = keyring.get_password("activitykit", client_id)
+    return secret
 
 
 def _with_form(sign: Sign, form: Mapping[str, str | Secret]) -> Sign:

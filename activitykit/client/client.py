@@ -1,12 +1,11 @@
 """`Client`: activities and tasks of the Task Manager API, exact and complete or with an error."""
 
-import importlib
 import logging
 import os
+import sys
 import warnings
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -14,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from activitykit.client.auth import Secret
+from activitykit.client.auth import Secret, owner_of, secret_in_keyring
 from activitykit.client.transport import MAX_CONNECTIONS, Params, Transport
 from activitykit.client.walk import Listing, Page, side_by_side
 from activitykit.client.windows import window_queries
@@ -31,6 +30,8 @@ _WHERE_CREDENTIALS: Final = (
     "Create an API client in the management console under Settings > API clients and use its"
     " id and secret"
 )
+# what clients in the field ask for without trouble
+_SAFE_PAGE_SIZE: Final = 100
 # what /activities knows and /tasks does not
 _NOT_OF_TASKS: Final = frozenset({"taskId", "parentActivityId", "sustainable"})
 
@@ -101,8 +102,8 @@ class Client:
         )
         self._client_id, self._tenant = client_id, tenant
         self._given = given
-        # set when the service was seen to refuse two bounds on one field
-        self._one_sided = False
+        # what the service was seen to refuse: two bounds on one field, larger pages
+        self._one_sided, self._largest_page = False, sys.maxsize
         # and to give or count windows, for loads without and with a bound
         self._windowless: set[bool] = set()
 
@@ -122,8 +123,9 @@ class Client:
         names = ("ACRONIS_BASE_URL", "ACRONIS_CLIENT_ID", "ACRONIS_CLIENT_SECRET")
         missing = [name for name in names if not os.environ.get(name)]
         client_id = os.environ.get("ACRONIS_CLIENT_ID", "")
-        in_keyring = missing == ["ACRONIS_CLIENT_SECRET"] and _from_keyring(client_id) is not None
-        if missing and not in_keyring:
+        if missing == ["ACRONIS_CLIENT_SECRET"] and secret_in_keyring(client_id) is not None:
+            missing.clear()
+        if missing:
             raise ConfigError(
                 f"environment variable(s) not set: {', '.join(missing)}. {_WHERE_CREDENTIALS};"
                 " ACRONIS_BASE_URL is the address of the console, such as"
@@ -132,7 +134,7 @@ class Client:
         return cls(
             os.environ["ACRONIS_BASE_URL"],
             client_id=client_id,
-            client_secret=os.environ.get("ACRONIS_CLIENT_SECRET") or _from_keyring(client_id),
+            client_secret=os.environ.get("ACRONIS_CLIENT_SECRET") or secret_in_keyring(client_id),
             tenant=os.environ.get("ACRONIS_TENANT") or None,
         )
 
@@ -183,7 +185,7 @@ class Client:
             Up to how many requests are under way at a time, 1 to 64. A load of several pages is
             cut into windows of ``createdAt``, so the order of the pages varies.
         page_size
-            Rows asked for a page.
+            Rows asked for a page; 100 where the service refuses that many.
         lod
             Level of detail; the service's own default is a full one.
         progress
@@ -207,7 +209,7 @@ class Client:
     def _pages(
         self, where: Filter, bar: "tqdm[Any]", listing: Listing, workers: int
     ) -> Iterator[Page]:
-        params, first = self._first_page(listing, where.params())
+        listing, params, first = self._first_page(listing, where.params())
         if first[1].after is None:
             yield from listing.walk(params, first)
             return
@@ -252,20 +254,27 @@ class Client:
             extra=(("lod", lod),) if lod else (),
         )
 
-    def _first_page(self, listing: Listing, params: Params) -> tuple[Params, Page]:
-        """Send a query; without its upper bounds where the service takes only one bound."""
-        wider = [(key, value) for key, value in params if not value.startswith("lt(")]
-        if self._one_sided or wider == params:
-            return wider, listing.first(wider)
-        try:
-            return params, listing.first(params)
-        except BadQueryError as refused:
+    def _first_page(self, listing: Listing, params: Params) -> tuple[Listing, Params, Page]:
+        """Send a query; when refused, without its upper bounds or for smaller pages."""
+        size = min(listing.page_size, self._largest_page)
+        whole = tuple(params)
+        wider = tuple((key, value) for key, value in params if not value.startswith("lt("))
+        queries = (wider,) if self._one_sided else (whole, wider)
+        ways = [(n, query) for n in (size, min(size, _SAFE_PAGE_SIZE)) for query in queries]
+        refused: list[BadQueryError] = []
+        for number, query in dict.fromkeys(ways):
+            sized = replace(listing, page_size=number)
             try:
-                page = listing.first(wider)
-            except BadQueryError:
-                raise refused from None
-            self._one_sided = True
-            return wider, page
+                page = sized.first(query)
+            except BadQueryError as error:
+                refused.append(error)
+                continue
+            if refused:
+                _log.debug("%s: asking for %d rows by %s", refused[0], number, query)
+                self._one_sided |= query != whole
+                self._largest_page = number
+            return sized, query, page
+        raise refused[0]
 
     def activities(
         self,
@@ -307,8 +316,8 @@ class Client:
         ]
 
         def pages() -> Iterator[Page]:
-            query, first = self._first_page(listing, params)
-            yield from listing.walk(query, first)
+            sized, query, first = self._first_page(listing, params)
+            yield from sized.walk(query, first)
 
         bar = _bar("tasks", shown=False)
 
@@ -356,7 +365,7 @@ class Client:
         """
         found = [self.get(f"/api/2/tenants/{self.own_tenant()}")]
         children = Listing(
-            transport=self._transport, path="/api/2/tenants", page_size=1000, order=()
+            transport=self._transport, path="/api/2/tenants", page_size=_SAFE_PAGE_SIZE, order=()
         )
         for tenant in found:
             if tenant.get("kind") not in ("customer", "unit"):
@@ -369,7 +378,7 @@ class Client:
         if self._tenant:
             return self._tenant
         if self._given:
-            return _owner(self._given)
+            return owner_of(self._given)
         return str(self.get(f"/api/2/clients/{self._client_id}")["tenant_id"])
 
     def get(self, path: str, params: Mapping[str, object] | Params = ()) -> Any:  # noqa: ANN401
@@ -437,27 +446,6 @@ def _distinct(
             if matches(item) and (number is None or number not in seen):
                 seen.add(number)
                 yield item
-
-
-def _from_keyring(client_id: str) -> str | None:
-    try:
-        keyring = importlib.import_module("keyring")
-    except ImportError:
-        return None
-    secret: str | None = keyring.get_password("activitykit", client_id)
-    return secret
-
-
-def _owner(token: Secret) -> str:
-    """Read the tenant to which a token belongs from its claims."""
-    try:
-        claims = msgspec.json.decode(urlsafe_b64decode(token.reveal().split(".")[1] + "=="))
-        return str(claims["owner_tuid"])
-    except (ValueError, LookupError, TypeError, msgspec.DecodeError):
-        raise ConfigError(
-            "the token does not say to which tenant it belongs; give tenant=, or client_id and"
-            " client_secret"
-        ) from None
 
 
 def _is_sent_whole(where: Filter) -> bool:

@@ -58,19 +58,21 @@ class Failure(Exception):  # noqa: N818 - turned into an ApiError before anyone 
 
     def __init__(
         self, method: str, url: str, reason: str, *, status: int | None = None,
-        passing: bool = False, wait_s: float = 0.0,
+        passing: bool = False, wait_s: float = 0.0, advice: str = "",
     ) -> None:  # fmt: skip
         super().__init__(reason)
-        self.method, self.url, self.reason = method, url, reason
+        self.method, self.url, self.reason, self.advice = method, url, reason, advice
         self.status, self.passing, self.wait_s = status, passing, wait_s
 
     def as_error(self, attempts: int) -> ApiError:
         """Give the error of the public tree, with what to do about it."""
-        kind, advice = _KINDS.get(self.status or 0, (ApiError, ""))
+        kind, advice = _KINDS.get(self.status or 0, (ApiError, self.advice))
         if self.status is None:
-            advice = "Check the base URL, the network and the proxy settings."
+            advice = advice or "Check the base URL, the network and the proxy settings."
         elif self.passing and not advice:
             advice = "The service has a problem; try again later."
+        if self.wait_s:
+            advice += f" It asks to wait {self.wait_s:.0f} s."
         tried = f" ({attempts} attempts)" if attempts > 1 else ""
         answer = f"HTTP {self.status}: " if self.status else ""
         said = self.reason.rstrip(".")
@@ -238,6 +240,10 @@ class Transport:
                 body: bytes = response.raw.read(decode_content=True)
         except requests.exceptions.SSLError as error:
             raise Failure(method, url, f"TLS failed: {_innermost(error)}") from None
+        except (requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError):
+            reason = f"no answer within {self._timeout[1]:g} s"
+            advice = "Ask for less at a time, or give the client a longer timeout."
+            raise _Passing(method, url, reason, passing=True, advice=advice) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _Passing(method, url, _innermost(error), passing=True) from None
         self._reached = True
@@ -391,9 +397,9 @@ def _reason(body: bytes) -> str | None:
         return None
     wrapped = reply.get("error")
     error: Mapping[str, Any] = wrapped if isinstance(wrapped, dict) else reply
-    debug = error.get("debug")
+    parts = (error.get("debug"), error.get("context"))
     said: Iterable[Any] = (
-        debug.get("msg") if isinstance(debug, dict) else None,
+        *(part.get("msg") for part in parts if isinstance(part, dict)),
         error.get("error_description"),
         error.get("message"),
         error.get("reason"),

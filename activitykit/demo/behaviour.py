@@ -30,7 +30,9 @@ class Variants:
     after_alone
         Whether ``after`` works without ``limit``.
     max_limit
-        Largest page; more is cut down to it.
+        Largest page.
+    over_limit
+        Whether a request for a larger page is cut down to that, or refused.
     default_limit
         Page size when none is asked for.
     interval
@@ -63,6 +65,7 @@ class Variants:
     with_after: Literal["refuse", "ignore"] = "refuse"
     after_alone: bool = False
     max_limit: int | None = None
+    over_limit: Literal["cut", "refuse"] = "cut"
     default_limit: int = 100
     interval: bool = True
     operators: frozenset[str] = OPERATORS

@@ -369,7 +369,10 @@ def _read_query(args: Sequence[tuple[str, str]], variants: Variants) -> Any:  # 
     if not variants.interval and len(bounded) > len(set(bounded)):
         raise QueryError("a time field takes a single entry")
     limit = int(control.get("limit", variants.default_limit))
-    return control.get("lod"), min(limit, variants.max_limit or limit), after, order, pairs
+    most = variants.max_limit or limit
+    if limit > most and variants.over_limit == "refuse":
+        raise QueryError(f"bad value '{limit}' on field 'limit'")
+    return control.get("lod"), min(limit, most), after, order, pairs
 
 
 def _check_continuation(variants: Variants, *, alone: bool, limited: bool) -> None:
