@@ -1,31 +1,35 @@
 """JSON bytes -> columns of single values, before anything is decided about their types.
 
-Activities are decoded many at a time by structs that learn their keys as they come: one for the
-activity, and one for the context of each type of activity. A column is a path; what was found there
-is kept apart by kind (text, integer, number, boolean, JSON text), so nothing is converted, and
-nothing depends on the order of arrival, until all is known.
+Activities are decoded many at a time by a struct that learns their keys as they come. Objects in
+them (tenant, resource, result, …) repeat a lot: they stay raw text at first, and each distinct text
+is read once, in the same way, level by level. Contexts are read by type of activity, as these have
+their keys in common. A column is a path; what was found there is kept apart by kind (text, integer,
+number, boolean, JSON text), so nothing is converted, and nothing depends on the order of arrival,
+until all is known.
 
 `walk` says in a few lines what must come out. It does the work where msgspec cannot (lone
 surrogates, numbers beyond 64-bit floats, odd or very many keys), and the tests hold the fast way
 against it.
 """
 
+import contextlib
 import gc
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from activitykit.documents import Text, compact, items_in, loads, opens, to_json
+from activitykit.documents import Text, compact, items_in, loads, to_json
 from activitykit.errors import FlattenError
 from activitykit.names import SURROGATE, name_of
-from activitykit.shapes import CONTEXT, DEEPEST, Path, Shape
+from activitykit.shapes import CONTEXT, DEEPEST, Columns, Path, Shape
 
 ARROW_TYPE: Final = {
     "text": pa.large_string(),
@@ -36,7 +40,9 @@ ARROW_TYPE: Final = {
 }
 
 # how much JSON is decoded together: enough to be fast, little enough to be small in memory
-_BATCH_BYTES: Final = 8_000_000
+_BATCH_BYTES: Final = 4_000_000
+# how much JSON may come in before the objects that were put aside are read
+_ASIDE_BYTES: Final = 64_000_000
 # for more types of activity than that, they share a struct
 _MAX_SHAPES: Final = 1_000
 _INT64: Final = range(-(2**63), 2**63)
@@ -67,14 +73,24 @@ class Piece(NamedTuple):
 
 
 @dataclass(slots=True)
+class Aside:
+    """Values at one path, put aside as JSON text: every distinct text once, and where it stood."""
+
+    numbers: dict[bytes, int] = field(default_factory=lambda: defaultdict(count().__next__))
+    spots: list[Spots] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Decoded:
     """What the chunks held: pieces by column and kind, and how much there was."""
 
     columns: dict[str, dict[str, list[Piece]]] = field(default_factory=dict)
     rows: int = 0
     pages: int = 0
+    lines: int = 0
     refused: list[str] = field(default_factory=list)
-    shapes: "dict[tuple[Path, object], Shape]" = field(default_factory=dict)
+    shapes: dict[tuple[Path, object], Shape] = field(default_factory=dict)
+    aside: dict[tuple[Path, object], Aside] = field(default_factory=dict)
 
     def add(self, name: str, kind: str, values: Sequence[Any], spots: Spots) -> None:
         """Add values of one kind, None where there is none."""
@@ -103,12 +119,20 @@ class Decoded:
         for kind, values in by_kind.items():
             self.add(name, kind, values, spots)
 
-    def shape(self, path: Path, group: object) -> "Shape":
+    def shape(self, path: Path, group: object) -> Shape:
         """Give what is known of the objects at a path; each group of them has its own."""
         key = (path, group if len(self.shapes) < _MAX_SHAPES else None)
         if key not in self.shapes:
             self.shapes[key] = Shape(path)
         return self.shapes[key]
+
+    def put_aside(self, path: Path, group: object, texts: Iterable[Any], spots: Spots) -> None:
+        """Keep values at one path as JSON text, to be read together with others."""
+        aside = self.aside.setdefault((path, group), Aside())
+        # no JSON text holds a zero byte, and cutting is faster than one `bytes` each
+        each = b"\0".join(texts).split(b"\0")
+        codes = np.fromiter(map(aside.numbers.__getitem__, each), np.int64, len(each))
+        aside.spots.append(Spots(spots.rows, codes[spots.picks]))
 
 
 def decode(chunks: Iterable[bytes]) -> Decoded:
@@ -120,18 +144,19 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
         When a chunk is no JSON, or holds something that is no activity.
     """
     found = Decoded()
-    batch: list[Text] = []
-    size = lines = 0
+    batch: list[bytes] = []
+    size = aside = 0
     for chunk in chunks:
-        found.pages += 1
-        batch += items_in(chunk, lines)
+        batch.append(chunk)
         size += len(chunk)
-        lines += chunk.count(b"\n") if b"\n" in chunk else 0
-        while size >= _BATCH_BYTES:
-            cut = max(1, len(batch) * _BATCH_BYTES // size)
-            _add_batch(found, batch[:cut])
-            batch, size = batch[cut:], size - _BATCH_BYTES
-    _add_batch(found, batch)
+        if size >= _BATCH_BYTES:
+            _add_chunks(found, batch)
+            batch, size, aside = [], 0, aside + size
+        if aside >= _ASIDE_BYTES:
+            _add_aside(found)
+            aside = 0
+    _add_chunks(found, batch)
+    _add_aside(found)
     if found.refused:
         raise FlattenError(
             f"{len(found.refused)} item(s) are no activities, by position from 0:"
@@ -167,47 +192,66 @@ def _classify(value: object) -> tuple[str, Any]:
     return "json", to_json(value)
 
 
-def _add_batch(found: Decoded, texts: list[Text]) -> None:
-    if not texts:
-        return
-    first = found.rows
-    found.rows += len(texts)
-    # thousands of small objects are made and dropped here, none of them in a cycle
+def _add_chunks(found: Decoded, chunks: Sequence[bytes]) -> None:
+    """Add what is in chunks: all pages, as the service sends them, or anything."""
+    found.pages += len(chunks)
+    root = found.shape((), None)
+    with _collector_paused():
+        few = sum(map(len, chunks)) <= 4 * _BATCH_BYTES
+        columns = root.read_pages(chunks) if few else None
+        if columns is not None and _are_ids(ids := root.of("id", columns)):
+            _add_columns(found, root, columns, None, _next_rows(found, len(ids)))
+            found.lines += sum(map(_count_lines, chunks))
+            return
+        for chunk in chunks:
+            texts = items_in(chunk, found.lines)
+            found.lines += _count_lines(chunk)
+            step = max(1, len(texts) * _BATCH_BYTES // (len(chunk) + 1))
+            for start in range(0, len(texts), step):
+                _add_activities(found, texts[start : start + step])
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    # thousands of small objects are made and dropped, none of them in a cycle
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        everywhere = Spots(np.arange(first, found.rows), np.arange(len(texts)))
-        root = found.shape((), None)
-        objects = root.read(texts)
-        if objects is not None:
-            _add_objects(found, root, objects, everywhere)
-        elif all(opens(text, b"{") for text in texts):
-            _add_walked(found, (), texts, everywhere)
-        if not _all_have_ids(found, first):
-            found.refused += _refusals(texts, first)
-    except (ValueError, RecursionError):
-        for position, text in enumerate(texts, start=first):
-            loads(bytes(text), f"item {position}")
-        raise
+        yield
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _all_have_ids(found: Decoded, first: int) -> bool:
-    pieces = found.columns.get("id", {}).get("integer", [])
-    last = pieces[-1] if pieces else None
-    return (
-        last is not None
-        and last.spots.rows[0] == first
-        and len(last.spots.rows) == found.rows - first
-        and last.cells.null_count == 0
-    )
+def _next_rows(found: Decoded, n: int) -> Spots:
+    found.rows += n
+    return Spots(np.arange(found.rows - n, found.rows), np.arange(n))
 
 
-def _refusals(texts: list[Text], first: int) -> Iterator[str]:
+def _count_lines(chunk: bytes) -> int:
+    # most pages are one line, and looking for one is faster than counting
+    return chunk.count(b"\n") if b"\n" in chunk else 0
+
+
+def _are_ids(values: Sequence[Any]) -> bool:
+    return {*map(type, values)} == {int} and min(values) in _INT64 and max(values) in _INT64
+
+
+def _add_activities(found: Decoded, texts: Sequence[Text]) -> None:
+    root = found.shape((), None)
+    spots = _next_rows(found, len(texts))
+    columns = root.read(texts)
+    if columns is not None and _are_ids(root.of("id", columns)):
+        _add_columns(found, root, columns, None, spots)
+    elif refused := [*_refusals(texts, int(spots.rows[0]))]:
+        found.refused += refused
+    else:
+        _add_walked(found, (), texts, spots)
+
+
+def _refusals(texts: Sequence[Text], first: int) -> Iterator[str]:
     for position, text in enumerate(texts, start=first):
-        item = json.loads(bytes(text))
+        item = loads(bytes(text), f"item {position}")
         if not isinstance(item, dict):
             yield f"{position} ({type(item).__name__})"
         elif _classify(item.get("id"))[0] != "integer":
@@ -216,84 +260,87 @@ def _refusals(texts: list[Text], first: int) -> Iterator[str]:
             yield f"{position} ({to_json(about)}, keys {', '.join(map(repr, item))[:120]})"
 
 
-def _add_objects(found: Decoded, shape: Shape, objects: Sequence[Any], spots: Spots) -> None:
-    """Add the objects at one path: their single values, then what is nested in them."""
-    rows = [*map(msgspec.structs.astuple, objects)]
-    columns = list(zip(*rows, strict=True))
-    types = _by_type(shape, columns) if shape.path == () else None
-    for (key, known), name, values in zip(shape.fields.items(), shape.names, columns, strict=True):
-        if isinstance(known, Shape):
-            chosen = [i for i, value in enumerate(values) if value is not None]
-            if not chosen:
-                continue
-            inner = [values[i] for i in chosen]
-            _add_objects(found, known, inner, _below(spots, chosen, len(rows)))
-        elif known != "raw":
-            found.add_scalars(name, values, spots)
-        elif (path := (*shape.path, key)) == CONTEXT and types:
-            _add_contexts(found, values, types, spots)
-        else:
-            _add_raws(found, path, values, spots)
-    if shape.path and (void := _void_rows(shape, rows, columns)):
-        found.add(name_of(shape.path), "json", ["{}"] * len(void), _below(spots, void, len(rows)))
-
-
-def _by_type(shape: Shape, columns: Sequence[Sequence[Any]]) -> Sequence[Any] | None:
-    at = list(shape.fields).index("type") if shape.fields.get("type") == "scalar" else None
-    return None if at is None else columns[at]
-
-
-def _void_rows(
-    shape: Shape, rows: Sequence[tuple[Any, ...]], columns: Sequence[Sequence[Any]]
-) -> list[int]:
-    """Find the objects that hold nothing, or only nulls."""
-    for known, values in zip(shape.fields.values(), columns, strict=True):
-        if known != "raw" and None not in values:
-            return []  # by far the most usual case, and quickly seen
-    return [
-        i
-        for i, row in enumerate(rows)
-        if all(v is None or (isinstance(v, msgspec.Raw) and bytes(v) == b"null") for v in row)
-    ]
-
-
-def _add_contexts(
-    found: Decoded, raws: Sequence[msgspec.Raw | None], types: Sequence[Any], spots: Spots
+def _add_columns(
+    found: Decoded, shape: Shape, columns: Columns, group: object, spots: Spots
 ) -> None:
-    members: dict[Any, list[int]] = {}
-    for i, (kind, raw) in enumerate(zip(types, raws, strict=True)):
-        if raw is not None:
-            members.setdefault(kind, []).append(i)
-    for kind, chosen in members.items():
-        part = [raw for i in chosen if (raw := raws[i]) is not None]
-        shape = found.shape(CONTEXT, kind)
-        below = _below(spots, chosen, len(raws))
-        objects = shape.read(part)
-        if objects is None:
-            _add_raws(found, CONTEXT, part, below)
+    """Add single values, and put what is nested aside."""
+    for (key, nested), name, values in zip(shape.nested.items(), shape.names, columns, strict=True):
+        path = (*shape.path, key)
+        if not nested:
+            found.add_scalars(name, values, spots)
+        elif path == CONTEXT:
+            for kind, chosen in _by_type(shape, columns, len(values)).items():
+                part = [values[i] for i in chosen]
+                found.put_aside(path, kind, part, _below(spots, chosen, len(values)))
         else:
-            _add_objects(found, shape, objects, below)
+            found.put_aside(path, group, values, spots)
 
 
-def _add_raws(found: Decoded, path: Path, raws: Sequence[Text | None], spots: Spots) -> None:
-    """Add values of any kinds at one path, every distinct text once."""
-    texts = [b"null" if raw is None else bytes(raw) for raw in raws]
-    numbers = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-    codes = np.array([numbers[text] for text in texts])
-    spots = Spots(spots.rows, codes[spots.picks])
-    chosen = [
-        i
-        for i, text in enumerate(numbers)
-        if text[:1] == b"{" and len(path) <= DEEPEST and not _is_void(text)
-    ]
-    distinct = [*numbers]
+def _by_type(root: Shape, columns: Columns, n: int) -> dict[object, list[int]]:
+    members: dict[object, list[int]] = {}
+    for i, kind in enumerate([None] * n if root.nested.get("type") else root.of("type", columns)):
+        members.setdefault(kind, []).append(i)
+    return members
+
+
+def _add_aside(found: Decoded) -> None:
+    """Read what was put aside, and what is nested in that in turn."""
+    with _collector_paused():
+        while found.aside:
+            (path, group), aside = found.aside.popitem()
+            texts = [*aside.numbers]
+            rows, picks = map(np.concatenate, zip(*aside.spots, strict=True))
+            spots = Spots(rows, picks)
+            del aside
+            try:
+                _add_texts(found, path, group, texts, spots)
+            except (ValueError, RecursionError):
+                for i, text in enumerate(texts):
+                    loads(text, f"item {rows[picks == i].min()}")
+                raise
+
+
+def _add_texts(
+    found: Decoded, path: Path, group: object, texts: Sequence[bytes], spots: Spots
+) -> None:
+    """Add values of any kinds at one path."""
+    chosen = [i for i, text in enumerate(texts) if text[:1] == b"{" and len(path) <= DEEPEST]
     if chosen:
-        part = [distinct[i] for i in chosen]
-        _add_walked(found, path, part, _below(spots, chosen, len(distinct)))
-    cells = [None if text == b"null" else _classify_text(text, path) for text in distinct]
-    for i in chosen:
-        cells[i] = None
-    found.add_cells(name_of(path), cells, spots)
+        part = [texts[i] for i in chosen]
+        _add_objects(found, path, group, part, _below(spots, chosen, len(texts)))
+    if len(chosen) < len(texts):
+        others = sorted({*range(len(texts))} - {*chosen})
+        cells = [_classify_text(texts[i]) for i in others]
+        found.add_cells(name_of(path), cells, _below(spots, others, len(texts)))
+
+
+def _add_objects(
+    found: Decoded, path: Path, group: object, texts: Sequence[bytes], spots: Spots
+) -> None:
+    shape = found.shape(path, group)
+    columns = shape.read(texts)
+    void = _void_rows(shape, columns, texts)
+    if void:
+        found.add(name_of(path), "json", ["{}"] * len(void), _below(spots, void, len(texts)))
+    if columns is None:
+        _add_walked(found, path, texts, spots)
+    else:
+        _add_columns(found, shape, columns, group, spots)
+
+
+def _void_rows(shape: Shape, columns: Columns | None, texts: Sequence[bytes]) -> list[int]:
+    """Find the objects that hold nothing, or only nulls."""
+    if columns is not None:
+        for nested, values in zip(shape.nested.values(), columns, strict=True):
+            if not nested and None not in values:
+                return []  # by far the most usual case, and quickly seen
+    return [i for i, text in enumerate(texts) if _is_void(text)]
+
+
+def _is_void(text: bytes) -> bool:
+    if b'"' in text and b"null" not in text:
+        return False
+    return all(value is None for value in json.loads(text).values())
 
 
 def _add_walked(found: Decoded, path: Path, texts: Sequence[Text], spots: Spots) -> None:
@@ -319,15 +366,9 @@ def _below(spots: Spots, chosen: Sequence[int], n: int) -> Spots:
     return Spots(spots.rows[here], picks[here])
 
 
-def _is_void(text: bytes) -> bool:
-    if b'"' in text and b"null" not in text:
-        return False
-    return all(value is None for value in json.loads(text).values())
-
-
-def _classify_text(text: bytes, path: Path) -> tuple[str, Any]:
-    if text[:1] == b"{":
-        return "json", compact(text) if len(path) > DEEPEST else "{}"
-    if text[:1] == b"[":
+def _classify_text(text: bytes) -> tuple[str, Any] | None:
+    if text == b"null":
+        return None
+    if text[:1] in (b"{", b"["):
         return "json", compact(text)
     return _classify(json.loads(text))

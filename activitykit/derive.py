@@ -78,34 +78,52 @@ def derive(columns: Mapping[str, Any], as_json: Collection[str]) -> dict[str, An
     """
 
     def cells(name: str, at: Any) -> list[Any]:  # noqa: ANN401 - Arrow is untyped
-        values: list[Any] = columns[name].take(at).to_pylist()
-        return [v and json.loads(v) for v in values] if name in as_json else values
+        distinct = columns[name].take(at).dictionary_encode()
+        values = [*distinct.dictionary.to_pylist(), None]
+        if name in as_json:
+            values = [v and json.loads(v) for v in values]
+        return [values[i] for i in distinct.indices.fill_null(-1).to_numpy()]
 
     def rows(at: Any, *names: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
         here = [name for name in names if name in columns]
         for values in zip(*(cells(name, at) for name in here), strict=True):
             yield dict(zip(here, values, strict=True))
 
-    everywhere = pa.array(np.arange(len(columns["id"])))
-    kinds = cells("type", everywhere)
-    if columns["type"].type != pa.large_string() or "type" in as_json:
-        kinds = [*map(_text, kinds)]
-    operations = [*map(_known, kinds)]
-    unknown = pa.array([i for i, name in enumerate(operations) if name is None], pa.int64())
-    for i, row in zip(
-        unknown.to_pylist(), rows(unknown, "type", "context.title", *_NAMES), strict=True
-    ):
-        title = _text(row["context.title"])
-        operations[i] = blank_names(title, _names(row)) if title else _text(row["type"])
-
-    causes: list[str | None] = [None] * len(everywhere)
-    signatures = causes.copy()
+    operations, unknown = _known(columns["type"], as_json="type" in as_json)
+    titles = [
+        blank_names(title, _names(row))
+        if (title := _text(row["context.title"]))
+        else _text(row["type"])
+        for row in rows(unknown, "type", "context.title", *_NAMES)
+    ]
     wrong = _gone_wrong(columns)
-    for i, row in zip(wrong.to_pylist(), rows(wrong, _CODE, *_ERRORS, *_NAMES), strict=True):
-        head, causes[i] = _reason(row)
-        signatures[i] = signature(head or _text(row[_CODE]) or "error", causes[i], _names(row))
-    found = {"operation": operations, "error_signature": signatures, "error_cause": causes}
-    return {name: pa.array(values, pa.large_string()) for name, values in found.items()}
+    causes, signatures = [], []
+    for row in rows(wrong, _CODE, *_ERRORS, *_NAMES):
+        head, cause = _reason(row)
+        causes.append(cause)
+        signatures.append(signature(head or _text(row[_CODE]) or "error", cause, _names(row)))
+    nothing = pa.nulls(len(operations), pa.large_string())
+    return {
+        "operation": _put(operations, unknown, titles),
+        "error_signature": _put(nothing, wrong, signatures),
+        "error_cause": _put(nothing, wrong, causes),
+    }
+
+
+def _known(kinds: Any, *, as_json: bool) -> tuple[Any, Any]:  # noqa: ANN401
+    """Name the operations in the table of known types, and the rows of the others."""
+    distinct = kinds.dictionary_encode()
+    types = [v and json.loads(v) if as_json else v for v in distinct.dictionary.to_pylist()]
+    names = [KNOWN_TYPES.get(t) or KNOWN_TYPES.get(t.upper()) for t in map(str, map(_text, types))]
+    operations = pa.array(names, pa.large_string()).take(distinct.indices)
+    return operations, pc.indices_nonzero(operations.is_null())
+
+
+def _put(values: Any, at: Any, texts: list[str | None]) -> Any:  # noqa: ANN401
+    """Put texts into some rows of a column."""
+    mask = np.zeros(len(values), dtype=bool)
+    mask[at.to_numpy()] = True
+    return pc.replace_with_mask(values, pa.array(mask), pa.array(texts, pa.large_string()))
 
 
 def signature(head: str, cause: str | None, names: Iterable[str] = ()) -> str:
@@ -178,11 +196,6 @@ def _placeholder(found: re.Match[str]) -> str:
 
 def _tidy(text: str) -> str:
     return " ".join(re.sub(r"['\"]…['\"]", "…", text).split())
-
-
-@lru_cache(maxsize=10_000)
-def _known(kind: str | None) -> str | None:
-    return None if kind is None else KNOWN_TYPES.get(kind) or KNOWN_TYPES.get(kind.upper())
 
 
 def _text(value: object) -> str | None:

@@ -1,8 +1,8 @@
-"""Structs that learn the keys of many objects at one path, to read such objects fast."""
+"""Structs that learn the keys of the objects at one path, to read many such objects fast."""
 
 import contextlib
-from collections.abc import Sequence
-from typing import Any, Final, Literal, Union
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -16,92 +16,99 @@ CONTEXT: Final = ("context",)
 """The path whose objects have their keys by the type of the activity, so they are read apart."""
 
 Path = tuple[str, ...]
+Columns = list[Sequence[Any]]
 
 # for more keys, a struct would cost more than it saves
 _MAX_KEYS: Final = 400
+_LEARNT_AT_ONCE: Final = 300
 _SCALAR: Final = str | int | float | bool | None
-_read_objects = msgspec.json.Decoder(list[dict[str, Any]]).decode
-
-# what is known of the values of a key: nothing yet, single values, objects, or anything
-_Field = Union[None, Literal["scalar", "raw"], "Shape"]
+_NULL: Final = msgspec.Raw(b"null")
+_read_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
 
 class Shape:
-    """The keys seen in the objects at one path, and a struct that reads such objects."""
+    """The keys seen in the objects at one path, and a struct that reads such objects.
+
+    Objects and lists in them stay as they came, as raw JSON.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.fields: dict[str, _Field] = {}
+        self.nested: dict[str, bool] = {}
+        """Whether there were objects or lists under a key."""
         self.names: list[str] = []
-        self.struct: Any = None
-        self._decoder: Any = None
+        """The column of each key."""
+        self._list: Any = None
+        self._page: Any = None
+        self._build()
 
-    def read(self, texts: Sequence[Text]) -> list[Any] | None:
-        """Read objects as structs; None when one is no object, or msgspec cannot read it."""
+    def read(self, texts: Sequence[Text]) -> Columns | None:
+        """Read JSON objects as columns, one per key; None when msgspec cannot."""
         joined = join(texts)
         with contextlib.suppress(*UNREADABLE):
-            if self._decoder is None:
-                self._learn_from(texts[:300])
-            for _ in range(2):
-                if self.struct is None:
-                    break
-                try:
-                    objects: list[Any] = self._decoder.decode(joined)
-                except msgspec.ValidationError:
-                    self._learn_from([text for text in texts if not self._can_read(text)])
-                else:
-                    return objects
+            with contextlib.suppress(msgspec.ValidationError):
+                return self._transpose(self._list.decode(joined))
+            for start in range(0, len(texts), _LEARNT_AT_ONCE):
+                self._learn(join(texts[start : start + _LEARNT_AT_ONCE]))
+            return self._transpose(self._list.decode(joined))
         return None
 
-    def _can_read(self, text: Text) -> bool:
-        try:
-            self._decoder.decode(join([text]))
-        except msgspec.ValidationError:
-            return False
-        return True
+    def read_pages(self, pages: Iterable[bytes]) -> Columns | None:
+        """Read the items of pages likewise; None when there is anything else, or a new key."""
+        objects: list[Any] = []
+        with contextlib.suppress(*UNREADABLE):
+            for text in pages:
+                page = self._page.decode(text)
+                if page.id is not None or page.items is msgspec.UNSET:
+                    return None
+                objects += page.items or ()
+            return self._transpose(objects)
+        return None
 
-    def _learn_from(self, texts: Sequence[Text]) -> None:
-        for item in _read_objects(join(texts)):
-            self.learn(item)
-        self.build()
-        self._decoder = msgspec.json.Decoder(list.__class_getitem__(self.struct or dict))
+    def of(self, key: str, columns: Columns) -> Sequence[Any]:
+        """Give the column of a key."""
+        nothing = [None] * len(columns[0] if columns else [None])
+        return dict(zip(self.nested, columns, strict=True)).get(key, nothing)
 
-    def learn(self, item: dict[str, Any]) -> None:
-        """Take in the keys of an object and of those inside it."""
-        for key, value in item.items():
-            known = self.fields.get(key)
-            path = (*self.path, key)
-            if isinstance(value, dict) and len(path) <= DEEPEST and path != CONTEXT:
-                if known is None:
-                    known = self.fields[key] = Shape(path)
-                if isinstance(known, Shape):
-                    known.learn(value)
-                else:
-                    self.fields[key] = "raw"
-            elif isinstance(value, dict | list) or (value is not None and isinstance(known, Shape)):
-                self.fields[key] = "raw"
-            elif known is None:
-                self.fields[key] = None if value is None else "scalar"
+    def _transpose(self, objects: Sequence[Any]) -> Columns:
+        if not objects:
+            return [()] * len(self.nested)
+        return list(zip(*map(msgspec.structs.astuple, objects), strict=True))
 
-    def build(self) -> None:
-        """Make the struct; there is none for very many keys, or such as msgspec does not take."""
-        self.names = [name_of((*self.path, key)) for key in self.fields]
-        types: list[Any] = []
-        for key, known in self.fields.items():
-            of: Any = _SCALAR
-            if isinstance(known, Shape):
-                known.build()
-                if known.struct is None:
-                    self.fields[key] = "raw"
-                else:
-                    of = known.struct | None
-            types.append(msgspec.Raw if self.fields[key] == "raw" else of)
-        fields = [(f"f{i}", of, None) for i, of in enumerate(types)]
-        rename = {f"f{i}": key for i, key in enumerate(self.fields)}
-        self.struct = None
+    def _learn(self, joined: bytes) -> None:
+        with contextlib.suppress(msgspec.ValidationError):
+            self._list.decode(joined)
+            return
+        for item in _read_objects(joined):
+            for key, raw in item.items():
+                if not self.nested.get(key):
+                    self.nested[key] = memoryview(raw)[0] in b"{["
+        self._build()
+
+    def _build(self) -> None:
+        """Make the struct; for very many keys, or such as msgspec does not take, one for none."""
+        self.names = [name_of((*self.path, key)) for key in self.nested]
+        fields = [
+            (f"f{i}", msgspec.Raw if nested else _SCALAR, _NULL if nested else None)
+            for i, nested in enumerate(self.nested.values())
+        ]
+        rename = {f"f{i}": key for i, key in enumerate(self.nested)}
+        items: Any = list[_Unreadable]
         if len(fields) <= _MAX_KEYS:
             # ValueError: quotes, backslashes, control characters or half surrogates in keys
             with contextlib.suppress(ValueError):
-                self.struct = msgspec.defstruct(
+                struct: Any = msgspec.defstruct(
                     "_", fields, rename=rename, forbid_unknown_fields=True, gc=False
                 )
+                items = list.__class_getitem__(struct)
+        page: Any = msgspec.defstruct(
+            "_", [("id", Any, None), ("items", items | msgspec.UnsetType | None, msgspec.UNSET)]
+        )
+        self._list = msgspec.json.Decoder(items)
+        self._page = msgspec.json.Decoder(page)
+
+
+class _Unreadable(msgspec.Struct):
+    """What no object can be read as, since no key is like that."""
+
+    never: int = msgspec.field(name="\ufdd0 activitykit")
