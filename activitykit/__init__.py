@@ -29,6 +29,7 @@ from activitykit.schema import columns
 
 if TYPE_CHECKING:
     from activitykit import demo, plots
+    from activitykit.archive import Archive
     from activitykit.client import Client
     from activitykit.explorer import explore
     from activitykit.report import render_report, write_report
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOME: Final = {
+    "Archive": "archive",
     "Client": "client",
     "explore": "explorer",
     "render_report": "report",
@@ -76,6 +78,7 @@ _HOME: Final = {
 __all__ = [
     "ActivityKitError",
     "ApiError",
+    "Archive",
     "ArchiveError",
     "AuthError",
     "BadQueryError",

@@ -60,8 +60,26 @@ _GROUPED: Final = {"duration_stats", "failure_stats", "trend"}
 _FIRST_LOOK: Final = ["createdAt", "operation", "result.code", "tenant.name", "resource.name"]
 
 _source = click.argument("source", required=False)
+_rows = click.option(
+    "--rows", default=20, show_default=True, type=click.IntRange(min=0), help="Rows to print."
+)
+_count = click.option(
+    "-n", "count", default=20_000, show_default=True, type=click.IntRange(min=0),
+    help="Activities to simulate.",
+)  # fmt: skip
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _verbose = click.option("-v", "--verbose", is_flag=True, help="Show each request.")
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Tell values that cannot be meant from failures: exit code 2 instead of 1."""
+    try:
+        yield
+    except ak.ActivityKitError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _filtered(command: Command) -> Command:
@@ -70,10 +88,8 @@ def _filtered(command: Command) -> Command:
     @wraps(command)
     def with_filter(**options: Any) -> Any:  # noqa: ANN401 - click passes its options by name
         given = {name: options.pop(name) for name in _CONDITIONS}
-        try:
+        with _usage():
             where = ak.Filter(**{name: value for name, value in given.items() if value})
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
         return command(where=where, **options)
 
     wrapped: Command = with_filter
@@ -88,9 +104,9 @@ def _filtered(command: Command) -> Command:
 def cli() -> None:
     """Analyse the activities of Acronis Cyber Protect Cloud.
 
-    SOURCE is a file (.json, .ndjson, .jsonl, also compressed, or .parquet). Without one, the
-    service is asked, with the account in ACRONIS_BASE_URL, ACRONIS_CLIENT_ID,
-    ACRONIS_CLIENT_SECRET and, for one customer, ACRONIS_TENANT.
+    SOURCE is a file (.json, .ndjson, .jsonl, also compressed, or .parquet) or the folder of an
+    archive. Without one, the service is asked, with the account in ACRONIS_BASE_URL,
+    ACRONIS_CLIENT_ID, ACRONIS_CLIENT_SECRET and, for one customer, ACRONIS_TENANT.
     """
 
 
@@ -99,7 +115,7 @@ def cli() -> None:
 @_filtered
 @_as_json
 @_verbose
-@click.option("--rows", default=10, show_default=True, help="Rows to show.")
+@_rows
 def load(source: str | None, where: ak.Filter, as_json: bool, verbose: bool, rows: int) -> None:
     """Load activities and look at the first of them.
 
@@ -138,7 +154,7 @@ def snapshot(path: Path, source: str | None, where: ak.Filter, verbose: bool) ->
 @_source
 @click.option("--by", multiple=True, help="Column to group by; repeat for several.")
 @click.option("--sort", help="Column to sort the printed table by, greatest first.")
-@click.option("--rows", default=20, show_default=True, help="Rows to print.")
+@_rows
 @_filtered
 @_as_json
 @_verbose
@@ -159,7 +175,7 @@ def stats(
     options = {"by": list(by)} if by else {}
     result = getattr(ak, statistic)(df, **options)
     if as_json:
-        click.echo(result.to_json(orient="records", date_format="iso", date_unit="ns"))
+        _print(result, "", as_json=True)
         return
     if sort:
         require(result.columns, [sort], "--sort")
@@ -195,6 +211,42 @@ def report(
 
 
 @cli.command()
+@click.argument("path")
+@_filtered
+@_as_json
+@_verbose
+@click.option("--workers", default=4, show_default=True, help="Requests under way at a time.")
+def sync(path: str, where: ak.Filter, as_json: bool, verbose: bool, workers: int) -> None:
+    """Bring the archive in the folder PATH up to date with the service.
+
+    The first time it fetches what the service still has, newest first; then what has changed since.
+    It may be killed at any moment and run again. The statistics take PATH as their SOURCE.
+
+    \b
+    activitykit sync archive
+    activitykit stats failure_stats archive --since 2026-01-01 --by tenant.name
+    """
+    _log_requests(verbose)
+    with ak.Client.from_env() as client:
+        steps = ak.Archive(path).sync(client, where, workers=workers, progress=sys.stderr.isatty())
+    _print(steps, f"{path}: {counted(len(steps), 'step')}", as_json=as_json)
+
+
+@cli.command()
+@click.argument("path")
+@_filtered
+@_as_json
+def coverage(path: str, where: ak.Filter, as_json: bool) -> None:
+    """Say which time the archive in the folder PATH covers: complete, partial or unknown.
+
+    \b
+    activitykit coverage archive --since 2026-01-01
+    """
+    covered = ak.Archive(path).coverage(where)
+    _print(covered, f"{path}: {counted(len(covered), 'interval')}", as_json=as_json)
+
+
+@cli.command()
 @click.argument("n", type=click.IntRange(min=0))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--until", default="2026-11-01T06:00:00Z", show_default=True, help="Newest moment.")
@@ -204,14 +256,16 @@ def simulate(n: int, seed: int, until: str) -> None:
     \b
     activitykit simulate 1000 --seed 7 > activities.ndjson
     """
-    for item in ak.demo.simulate(n, seed=seed, until=until):
+    with _usage():
+        items = ak.demo.simulate(n, seed=seed, until=until)
+    for item in items:
         click.echo(json.dumps(item, ensure_ascii=False, separators=(",", ":")))
 
 
 @cli.command()
 @_source
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
-@click.option("-n", "count", default=10_000, show_default=True, help="Activities to simulate.")
+@_count
 @click.option("--delay", default=0.0, show_default=True, help="Seconds before each page.")
 @click.option("--faults", default="", help="Faults and their rates, such as 429=0.1,reset=0.02.")
 @click.option("--variants", default="", help="Open facts of the contract, such as cursors=top.")
@@ -228,12 +282,10 @@ def serve(
     activitykit serve --faults 429=0.1,truncate=0.05 --variants cursors=top,interval=false
     """
     items = ak.unflatten(ak.load(source)) if source else ak.demo.simulate(count, until="0s")
-    try:
+    with _usage():
         rates = {name: float(rate) for name, rate in _pairs(faults)}
         misbehaviour = ak.demo.Faults(rates=rates, delay_s=delay)
         behaviour = ak.demo.Variants(**{name: _literal(value) for name, value in _pairs(variants)})
-    except (TypeError, ValueError) as error:
-        raise click.UsageError(str(error)) from error
     with ak.demo.serve(items, port=port, variants=behaviour, faults=misbehaviour) as service:
         for name, value in _settings(service).items():
             click.echo(f"export {name}={value}")
@@ -244,7 +296,7 @@ def serve(
 
 @cli.command()
 @click.option("-o", "--out", default="out", show_default=True, type=click.Path(path_type=Path))
-@click.option("-n", "count", default=20_000, show_default=True, help="Activities to simulate.")
+@_count
 def demo(out: Path, count: int) -> None:
     """Show the main job: fetch, look, measure, keep, report.
 
@@ -287,14 +339,19 @@ def run() -> int:
 
 
 def _load(source: str | None, where: ak.Filter, verbose: bool) -> pd.DataFrame:
-    if verbose:
-        logging.basicConfig(level=logging.DEBUG, format="%(message)s")
-        logging.getLogger().setLevel(logging.WARNING)
-        logging.getLogger("activitykit").setLevel(logging.DEBUG)
+    _log_requests(verbose)
+    # a bar is for people; in a pipe or a schedule it would bury the one line that an error gets
+    progress = sys.stderr.isatty()
     if source:
-        return ak.load(source, where)
+        return ak.load(source, where, progress=progress)
     with ak.Client.from_env() as client:
-        return ak.load(client, where)
+        return ak.load(client, where, progress=progress)
+
+
+def _log_requests(verbose: bool) -> None:
+    if verbose:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("activitykit").setLevel(logging.DEBUG)
 
 
 def _tell(*words: object) -> None:
@@ -336,6 +393,15 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _print(df: pd.DataFrame, title: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            df.to_json(orient="records", date_format="iso", date_unit="ns", double_precision=15)
+        )
+    else:
+        _show(df, title)
 
 
 def _show(df: pd.DataFrame, title: str) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pandas as pd
 import pytest
+import tenacity
 
 import activitykit as ak
 from activitykit import cli
@@ -44,11 +45,14 @@ def test_load_prints_what_python_loads(command, export):
     assert (code, printed) == (0, ak.unflatten(ak.load(export, ak.Filter(result="error"))))
 
 
-def test_load_shows_names_as_they_are(command, export):
-    """The table for people says how many there are and shows the first."""
-    code, out, _ = command("load", export, "--rows", 3)
-    assert code == 0
-    assert "3 of 300 activities" in out
+def test_load_shows_names_as_they_are(command, tmp_path):
+    """The table says how many there are, and what looks like markup in a name stays text."""
+    item = {"id": 1, "tenant": {"name": "[bold]Ops[/bold]"}, "resource": {"name": "[red]"}}
+    (tmp_path / "one.json").write_text(json.dumps(item), encoding="utf-8")
+    code, out, _ = command("load", tmp_path / "one.json")
+    assert (code, "1 of 1 activity" in out) == (0, True)
+    assert "[bold]Ops[/bold]" in out
+    assert "[red]" in out
 
 
 def test_snapshot_reads_back(command, export, tmp_path):
@@ -60,10 +64,13 @@ def test_snapshot_reads_back(command, export, tmp_path):
 
 @pytest.mark.parametrize("statistic", list(cli._SHOWN))
 def test_every_statistic_prints(command, export, statistic):
-    """Each statistic is reachable, as a table and as JSON with the same number of rows."""
+    """Each statistic is reachable, as a table and as JSON with the numbers of the function."""
     code, out, _ = command("stats", statistic, export, "--json")
-    assert code == 0
-    assert len(json.loads(out)) == len(getattr(ak, statistic)(ak.load(export)))
+    result = getattr(ak, statistic)(ak.load(export))
+    counts = [name for name in result if name.startswith(("n", "streak", "max"))]
+    counts = [name for name in counts if pd.api.types.is_integer_dtype(result[name])]
+    printed = pd.DataFrame(json.loads(out))[counts].to_numpy().tolist()
+    assert (code, printed) == (0, result[counts].to_numpy().tolist())
     assert command("stats", statistic, export)[0] == 0
 
 
@@ -94,6 +101,32 @@ def test_the_service_is_asked_with_the_account_of_the_environment(command, monke
     assert service.client_secret not in out + err
 
 
+def test_an_archive_is_synced_and_read(command, monkeypatch, tmp_path):
+    """`sync` keeps what the service has, coverage says since when, and statistics read it."""
+    items = list(ak.demo.simulate(50, seed=2, until="0s"))
+    with ak.demo.serve(items) as service:
+        monkeypatch.setenv("ACRONIS_BASE_URL", service.base_url)
+        monkeypatch.setenv("ACRONIS_CLIENT_ID", service.client_id)
+        monkeypatch.setenv("ACRONIS_CLIENT_SECRET", service.client_secret)
+        code, out, err = command("sync", tmp_path / "archive", "--json")
+    assert (code, err, sum(step["rows"] for step in json.loads(out))) == (0, "", 50)
+    covered = json.loads(command("coverage", tmp_path / "archive", "--json")[1])
+    assert {interval["status"] for interval in covered} == {"complete", "partial"}
+    assert len(command("load", tmp_path / "archive", "--json")[1].splitlines()) == 50
+
+
+def test_a_failing_service_gets_one_line(command, monkeypatch):
+    """No progress bar buries the error where nobody watches."""
+    monkeypatch.setenv("ACRONIS_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ACRONIS_CLIENT_ID", "nobody")
+    monkeypatch.setenv("ACRONIS_CLIENT_SECRET", "secret-of-nobody")
+    monkeypatch.setattr("activitykit.client.transport._BACKOFF", tenacity.wait_none())
+    code, out, err = command("load", "--since", "7d")
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "127.0.0.1:9" in err
+    assert "secret-of-nobody" not in err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -103,13 +136,15 @@ def test_the_service_is_asked_with_the_account_of_the_environment(command, monke
         (["snapshot", "kept.parquet", "{html}"], "page.html"),
         (["report", "{export}", "--tz", "Mars/Olympus"], "Mars/Olympus"),
         (["stats", "failure_stats", "{export}", "--by", "tenant"], "tenant"),
+        (["serve", "--variants", "cursors=left"], "cursors='left'"),
+        (["serve", "--faults", "999=1"], "999"),
     ],
 )
 def test_our_errors_are_one_line(command, export, tmp_path, monkeypatch, words, says):
     """What the user can mend is said in one line on stderr, with exit code 1."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "page.html").write_text("<html>Sign in</html>")
-    (tmp_path / "empty").write_text("")
+    (tmp_path / "page.html").write_text("<html>Sign in</html>", encoding="utf-8")
+    (tmp_path / "empty").touch()
     names = {"export": export, "html": tmp_path / "page.html", "empty": tmp_path / "empty"}
     code, out, err = command(*(word.format(**names) for word in words))
     assert (code, out, len(err.splitlines())) == (1, "", 1)
@@ -119,7 +154,9 @@ def test_our_errors_are_one_line(command, export, tmp_path, monkeypatch, words, 
 @pytest.mark.parametrize(
     "words",
     [["laod"], ["load", "--sicne", "7d"], ["load", "--since", "tomorrow"],
-     ["stats", "streaks", "x", "--by", "type"], ["stats", "mean"], ["load", "--on", "noon"]],
+     ["stats", "streaks", "x", "--by", "type"], ["stats", "mean"], ["load", "--on", "noon"],
+     ["simulate", "5", "--until", "noon"], ["serve", "-n", "-3"], ["load", "--rows", "-1"],
+     ["serve", "--variants", "cursor=top"], ["serve", "--faults", "429"]],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2(command, words):
     """A command line that cannot be meant is refused before anything happens."""
@@ -128,7 +165,8 @@ def test_wrong_usage_is_exit_code_2(command, words):
 
 def test_a_missing_extra_is_one_line(tmp_path):
     """Without the cli extra the command says what to install."""
-    (tmp_path / "click.py").write_text("raise ModuleNotFoundError('no click', name='click')")
+    missing = "raise ModuleNotFoundError('no click', name='click')"
+    (tmp_path / "click.py").write_text(missing, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "activitykit"], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

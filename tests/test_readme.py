@@ -72,6 +72,8 @@ def test_shell_lines_run(line):
     if line.startswith("activitykit"):
         if "week.parquet" in line and "snapshot" not in line:
             ak.write_snapshot(ak.flatten(ak.demo.simulate(300)), "week.parquet")
+        if "archive" in line and "sync" not in line:
+            ak.Archive("archive").sync(ak.Client.from_env(), progress=False)
         subprocess.run([sys.executable, "-m", *shlex.split(line)], check=True, capture_output=True)
     elif line.startswith("make"):
         subprocess.run([*shlex.split(line), "--dry-run"], cwd=ROOT, check=True, capture_output=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from activitykit.demo.query import OPERATORS
 from activitykit.errors import ConfigError
@@ -78,6 +78,14 @@ class Variants:
     lifetime_s: float = 7200
     error_text: Literal["debug", "context", "reason"] = "debug"
     gzip: bool = False
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            known, value = get_args(hint), getattr(self, name)
+            if get_origin(hint) is Literal and value not in known:
+                raise ConfigError(
+                    f"unknown variant {name}={value!r}; choose from {', '.join(map(str, known))}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
