@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from activitykit.schema import CORE, RESULT_CODES, STATES, note, parse_time, require
+from activitykit.schema import ATTRS, CORE, RESULT_CODES, STATES, note, parse_time, require
 
 Moment = str | date | datetime | pd.Timestamp
 TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
@@ -43,6 +43,9 @@ _CORE_NAMES: Final = frozenset(column.name for column in CORE)
 
 UNFINISHED: Final = {"queued": ("enqueued", "assigned"), "running": ("started", "paused")}
 """What `Filter.result` calls activities without a result code, and the states that it means."""
+
+ENDED_SINCE: Final = "ended_since"
+"""The note of a frame that holds the moment from which on ``completedAt`` chose its rows."""
 
 NO_RESULT: Final = "none"
 """What `Filter.result` calls those without a result code that neither wait nor run."""
@@ -267,12 +270,28 @@ class Filter:
     def select(self, df: pd.DataFrame) -> pd.DataFrame:
         """Return the matching rows of a frame, in their order, as a new frame.
 
+        Rows chosen by ``completedAt`` from a moment on lack the short runs that ended before. The
+        notes in ``df.attrs`` keep that moment, so that `duration_stats` makes up for it.
+
         Raises
         ------
         SchemaError
             When the frame lacks a core column that a condition needs.
         """
-        return df[self.mask(df)]
+        mask = self.mask(df)
+        return self.noted(df.copy(deep=False) if mask.all() else df[mask])
+
+    def noted(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Write into the notes of selected rows from when on their end chose them; give them back.
+
+        For `select`, and for engines that find the rows in another way.
+        """
+        if self.on == "completedAt" and isinstance(self.since, pd.Timestamp):
+            notes = rows.attrs.get(ATTRS, {})
+            before = notes.get(ENDED_SINCE)
+            since = self.since if before is None else max(self.since, to_timestamp(before))
+            rows.attrs = {**rows.attrs, ATTRS: {**notes, ENDED_SINCE: format_time(since)}}
+        return rows
 
     def criteria(self) -> Iterator[Criterion]:
         """Give the conditions that must all hold, but for the interval of time.

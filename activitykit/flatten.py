@@ -6,6 +6,8 @@ What a load noted is in ``df.attrs["activitykit"]``, plain JSON throughout:
     Of the columns, see `activitykit.schema`.
 ``source``, ``filter``
     Where the activities came from, and the filter as Python text; set by `load`.
+``ended_since``
+    The moment from which on ``completedAt`` chose the rows; only then, set by `Filter.select`.
 ``complete``
     False when the load broke off.
 ``pages``, ``rows``

@@ -88,10 +88,7 @@ def load(
 
 def _finish(frame: "pd.DataFrame", source: str, where: Filter | None) -> "pd.DataFrame":
     frame.attrs[ATTRS] |= {"source": source, "filter": None if where is None else repr(where)}
-    if where is None:
-        return frame
-    mask = where.mask(frame)
-    return frame if mask.all() else frame[mask].reset_index(drop=True)
+    return frame if where is None else where.select(frame).reset_index(drop=True)
 
 
 def _load_service(

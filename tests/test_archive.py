@@ -159,6 +159,19 @@ def test_first_sync_reads_as_a_load_would(tmp_path, items):
     assert ak.load(tmp_path / "a").equals(expected)
 
 
+def test_selecting_by_the_end_is_noted(tmp_path, items):
+    """Quantiles of what an archive reads make up for the short runs that ended before."""
+    archive = Archive(tmp_path)
+    synced(archive, items)
+    where = ak.Filter(on="completedAt", since=NOW - pd.Timedelta(1, "D"))
+    found = ak.duration_stats(archive.read(where), as_of=NOW)
+    assert found.attrs["activitykit"]["selected_since"] == str(where.since)
+    expected = ak.duration_stats(
+        where.select(ak.flatten(items)), as_of=NOW, selected_since=where.since
+    )
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_first_sync_walks_back_in_adjoining_slices(tmp_path, items):
     """Slices begin at the newest and leave no gap; what is older than 90 days is only partial."""
     archive = Archive(tmp_path)

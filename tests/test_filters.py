@@ -136,6 +136,19 @@ def test_repr_rebuilds_the_filter(where):
     assert eval(repr(where), {"ak": ak}) == where  # noqa: S307 - our own text
 
 
+def test_selecting_by_the_end_is_noted_on_the_result_alone():
+    """The latest beginning counts; an end, another time or the input's notes change nothing."""
+    df = ak.flatten([item(completedAt="2026-02-05T00:00:00.123456789Z")])
+    first = Filter(on="completedAt", since="2026-02-03T00:00:00.000000001Z").select(df)
+    for since in ("2026-02-02", "2026-02-01"):
+        first = Filter(on="completedAt", since=since).select(first)
+    other = Filter(on="updatedAt", since="2020-01-01").select(
+        Filter(on="completedAt", until="2026-03-01").select(df)
+    )
+    assert first.attrs["activitykit"]["ended_since"] == "2026-02-03T00:00:00.000000001Z"
+    assert "ended_since" not in {**df.attrs["activitykit"], **other.attrs["activitykit"]}
+
+
 def test_unknown_names_are_refused():
     """A misspelt condition is an error and not silently ignored."""
     with pytest.raises(TypeError, match="tenant_id"):

@@ -83,6 +83,24 @@ def test_the_same_filter_gives_the_same_rows_everywhere(tmp_path, source):
     assert df.index.tolist() == list(range(len(expected)))
 
 
+@pytest.mark.parametrize("source", ["items", "file", "snapshot", "selected", "service"])
+def test_selecting_by_the_end_is_made_up_for_everywhere(tmp_path, source):
+    """Short runs that ended earlier are missing, and quantiles know it, whatever the source."""
+    since = EXPECTED["completedAt"].quantile(0.6)
+    earlier = ak.Filter(on="completedAt", since=since - pd.Timedelta(1, "D"))
+    where = ak.Filter(on="completedAt", since=since)
+    path = tmp_path / "a.ndjson"
+    path.write_text(LINES, encoding="utf-8")
+    selected = ak.write_snapshot(earlier.select(EXPECTED), tmp_path / "b.parquet")
+    sources = {"items": ITEMS, "file": path, "service": Service(), "selected": selected,
+               "snapshot": ak.write_snapshot(EXPECTED, tmp_path / "a.parquet")}  # fmt: skip
+    df = ak.load(sources[source], where, workers=2, progress=False)
+    moment = EXPECTED["updatedAt"].max()
+    expected = ak.duration_stats(df, as_of=moment, selected_since=since)
+    pd.testing.assert_frame_equal(ak.duration_stats(df, as_of=moment), expected)
+    pd.testing.assert_frame_equal(ak.duration_stats(where.select(EXPECTED), as_of=moment), expected)
+
+
 def test_the_notes_say_where_it_came_from(tmp_path):
     """Source and filter are noted; of a path the name only."""
     path = tmp_path / "a.json"

@@ -275,14 +275,25 @@ def test_tiny_frames(rows):
     exec(selection.code, {"df": ak.flatten(rows)})  # noqa: S102
 
 
-def test_selection_by_completion(df, cube):
+@pytest.mark.parametrize("loaded", [None, "2026-10-27", "2026-10-29"])
+def test_selection_by_completion(df, loaded):
     """Durations of rows selected by their end make up for the short ones that are missing."""
-    where = ak.Filter(on="completedAt", since="2026-10-28")
-    selection = Selection(cube, where)
-    scope = {"df": df}
-    exec(selection.code, scope)  # noqa: S102
-    assert "selected_since" in selection.code
-    assert measures.headline(selection).p50_s == scope["durations"]["p50_s"][0]
+    loaded = loaded and ak.Filter(on="completedAt", since=loaded)
+    df = loaded.select(df) if loaded else df
+    for where in (ak.Filter(on="completedAt", since="2026-10-28"), ak.Filter()):
+        selection, scope = Selection(df, where), {"df": df}
+        exec(selection.code, scope)  # noqa: S102
+        assert measures.headline(selection).p50_s == scope["durations"]["p50_s"][0]
+        since = max([one.since for one in (where, loaded) if one and one.since], default=None)
+        told = ak.duration_stats(
+            where.select(df), as_of=df["updatedAt"].max(), selected_since=since
+        )
+        assert told["p50_s"][0] == scope["durations"]["p50_s"][0]
+
+
+def test_a_selection_before_an_end_needs_no_making_up(cube):
+    """Rows that ended before a moment lack no short runs."""
+    assert not Selection(cube, ak.Filter(on="completedAt", until="2026-10-28")).delayed
 
 
 def test_running_rows_are_as_old_as_the_frame():

@@ -178,10 +178,7 @@ class Archive:
             "complete": bool((covered["status"][covered["since"].notna()] == "complete").all()),
             "coverage": _as_json(covered),
         }  # fmt: skip
-        if where is None:
-            return df
-        mask = where.mask(df)
-        return df if mask.all() else df[mask].reset_index(drop=True)
+        return df if where is None else where.select(df).reset_index(drop=True)
 
     def scan(self, where: Filter | None = None, *, engine: Engine = "duckdb") -> Any:  # noqa: ANN401
         """Open activities lazily, for more than fits into memory.

@@ -113,8 +113,6 @@ class Cube:
         self.verdict = self._verdicts()
         self.resource, self.resources = folded(*self.column("resource.id"))
         self.signature = self._signatures()
-        # the load chose rows by their end, which only `duration_stats` itself makes up for
-        self.delayed = "on='completedAt'" in (note(df, "filter") or "")
         self.facets = {facet.name: facet for facet in self._facets()}
 
     def column(self, path: str) -> tuple[Array, list[Any]]:

@@ -136,10 +136,10 @@ def _by_resource(selection: Selection, rows: Array) -> dict[str, int]:
 def quantiles(selection: Selection) -> tuple[float, float]:
     """Give median and 95th percentile of the durations, as `duration_stats` does; seconds."""
     cube = selection.cube
-    if selection.entered is not None or cube.delayed:
+    if selection.delayed:
         # rare enough to leave the way with delayed entry to the statistic itself
         as_of = None if pd.isna(cube.as_of) else cube.as_of
-        table = duration_stats(selection.filtered, as_of=as_of, selected_since=selection.entered)
+        table = duration_stats(selection.filtered, as_of=as_of)
         found = table[["p50_s", "p95_s"]].to_numpy(dtype=float, na_value=math.nan)
         return tuple(found[0]) if len(found) else (math.nan, math.nan)
     inside = np.zeros(cube.n, dtype=bool)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer.cube import Array, Cube, Facet
-from activitykit.filters import GUID, Filter, format_time
+from activitykit.filters import ENDED_SINCE, GUID, Filter, format_time
+from activitykit.schema import note
 
 TIME: Final = "time"
 """Stands for ``since``, ``until`` and ``on`` together where fields are named."""
@@ -107,7 +108,14 @@ class Selection:
         """The matching rows: what ``filter.select`` gives, in the order of the frame."""
         keep = np.zeros(self.cube.n, dtype=bool)
         keep[self.cube.order[self.rows()]] = True
-        return self.cube.df[keep]
+        return self.filter.noted(self.cube.df[keep])
+
+    @property
+    def delayed(self) -> bool:
+        """Whether rows were chosen by their end, here or by the load: `duration_stats` knows."""
+        return (self.filter.on == "completedAt" and self.filter.since is not None) or note(
+            self.cube.df, ENDED_SINCE
+        ) is not None
 
     # facets
 
@@ -210,8 +218,6 @@ class Selection:
         timed = ["rows"]
         if not pd.isna(self.cube.as_of):
             timed.append('as_of=df["updatedAt"].max()')
-        if self.entered is not None:
-            timed.append(f"selected_since={format_time(self.entered)!r}")
         lines = [
             "import activitykit as ak",
             "",
@@ -228,11 +234,6 @@ class Selection:
         else:
             lines.append("failures = ak.failure_stats(rows)")
         return "\n".join(lines) + "\n"
-
-    @property
-    def entered(self) -> pd.Timestamp | None:
-        """Since when rows were selected by their end, which durations must make up for, or None."""
-        return edges(self.filter)[0] if self.filter.on == "completedAt" else None
 
 
 def altered(where: Filter, field: str, value: object) -> Filter:

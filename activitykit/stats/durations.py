@@ -6,7 +6,6 @@ risk set at their age without a fall. With delayed entry a row joins the risk se
 which it could first have been seen (Klein and Moeschberger, Survival Analysis, section 4.6).
 """
 
-import ast
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 import narwhals as nw
 import pandas as pd
 
-from activitykit.filters import Moment, to_timestamp
+from activitykit.filters import ENDED_SINCE, Moment, to_timestamp
 from activitykit.schema import note
 from activitykit.stats import engines, frames
 from activitykit.stats.engines import Rows
@@ -111,8 +110,8 @@ def duration_stats(
     selected_since
         Set when the rows were selected by ``completedAt`` from this moment on (plus the running
         ones). Short runs that ended earlier are then missing, so a row counts only from the age it
-        had at that moment (delayed entry). Read from the filter noted by `load` when it is not
-        given.
+        had at that moment (delayed entry). Loads and `Filter.select` note it on pandas frames,
+        so that it need not be given.
 
     Returns
     -------
@@ -204,15 +203,8 @@ def selection_start(df: Any, given: Moment | None) -> pd.Timestamp | None:  # no
     """Find out from when on rows were selected by ``completedAt``, or None if they were not."""
     if given is not None or not isinstance(df, pd.DataFrame):
         return None if given is None else to_timestamp(given)
-    try:
-        call = ast.parse(note(df, "filter") or "", mode="eval").body
-    except SyntaxError:
-        return None
-    options = {k.arg: k.value for k in call.keywords} if isinstance(call, ast.Call) else {}
-    constant = {k: str(v.value) for k, v in options.items() if isinstance(v, ast.Constant)}
-    if constant.get("on") != "completedAt" or "since" not in constant:
-        return None
-    return to_timestamp(constant["since"])
+    noted = note(df, ENDED_SINCE)
+    return None if noted is None else to_timestamp(noted)
 
 
 def entry_age(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:
