@@ -475,6 +475,36 @@ def test_secrets_never_show(caplog, monkeypatch, service):
     assert "GET" in caplog.text
 
 
+@pytest.mark.parametrize("odd", ["S3KR\nET", "S3KRET…", "S3KR\x00ET"])
+@pytest.mark.parametrize("kind", ["token", "client_secret"])
+def test_a_secret_that_no_header_can_carry_is_refused_unseen(kind, odd):
+    """One error of ours says what to do; neither it nor our local variables hold the text."""
+    credentials = {kind: odd} | ({} if kind == "token" else {"client_id": "me"})
+    with pytest.raises(ak.ConfigError, match="copy it again") as caught:
+        Client("https://eu2-cloud.acronis.com", **credentials)
+    _, *ours = (frame.f_locals.items() for frame, _ in traceback.walk_tb(caught.tb))
+    seen = [repr(value) for values in ours for name, value in values if name != "self"]
+    assert seen
+    assert not any("S3KR" in text for text in [str(caught.value), *seen])
+
+
+def test_blanks_around_a_secret_are_left_out(service):
+    """What was pasted with the end of its line still works; nothing but blanks is no secret."""
+    with Client(service.base_url, client_id=service.client_id, client_secret=f" {SECRET}\n") as one:
+        assert one.count() == len(ITEMS)
+    with pytest.raises(ak.ConfigError, match="or else a token"):
+        Client(service.base_url, token=" \n")
+
+
+def test_a_client_id_of_any_letters_is_told_as_wrong_credentials(service):
+    """It is sent in UTF-8, and what the service says to it is shown."""
+    with (
+        Client(service.base_url, client_id="5e2a…", client_secret=SECRET) as client,
+        pytest.raises(ak.AuthError, match="client id"),
+    ):
+        client.count()
+
+
 def test_leaving_a_load_stops_its_workers_at_once():
     """Closing the iterator, as Ctrl-C does, cuts requests that still wait for an answer."""
     script = [""] * 16 + ["hang"] * 50

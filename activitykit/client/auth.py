@@ -28,7 +28,26 @@ class Secret:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        # what was pasted often ends with a line break
+        self._text = text.strip()
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def check(self) -> None:
+        """Refuse characters that requests would show in an error of its own.
+
+        Raises
+        ------
+        ConfigError
+            When no header can carry the text.
+        """
+        # not in the constructor, whose local variables hold the text for a traceback to show
+        if not (self._text.isascii() and self._text.isprintable()):
+            raise ConfigError(
+                "the token or client secret holds characters that no header can carry;"
+                " copy it again"
+            )
 
     def reveal(self) -> str:
         """Give the text, for use in an expression; a local variable might be printed."""
@@ -124,7 +143,8 @@ class Tokens:
     def _basic(self) -> HTTPBasicAuth:
         if self._secret is None:
             raise AssertionError("a token was given, so none is asked for")
-        return HTTPBasicAuth(self._client_id or "", self._secret.reveal())
+        # as bytes, since requests would refuse letters beyond Latin-1 by an error of its own
+        return HTTPBasicAuth((self._client_id or "").encode(), self._secret.reveal().encode())
 
 
 def is_token(body: bytes) -> bool:

@@ -84,19 +84,20 @@ class Client:
         tenant: str | None = None,
         timeout: float = 300.0,
     ) -> None:
-        secret = Secret(client_secret) if client_secret else None
-        given = Secret(token) if token else None
+        secret, given = Secret(client_secret or ""), Secret(token or "")
         # a traceback that shows local variables would show these
         del client_secret, token
         if bool(given) == bool(client_id and secret):
             raise ConfigError(
                 f"give client_id and client_secret, or else a token. {_WHERE_CREDENTIALS}."
             )
+        for one in (secret, given):
+            one.check()
         self._transport = Transport(
             base_url,
             client_id=client_id,
-            client_secret=secret,
-            token=given,
+            client_secret=secret or None,
+            token=given or None,
             tenant=tenant,
             timeout=timeout,
         )
