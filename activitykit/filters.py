@@ -216,6 +216,19 @@ class Filter:
             if getattr(self, flag) is not None:
                 yield flag, str(getattr(self, flag)).lower()
 
+    def sent_whole(self) -> bool:
+        """Tell whether the service can apply every condition by itself, and so count the rows."""
+        # a state, which is what is sent for these words, leaves open whether there is a result
+        if not _WORDS.isdisjoint(self.result):
+            return False
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != field.default and field.name not in ("since", "until", "on"):
+                sent = Filter(**{field.name: value}).params()
+                if not sent or any(text.startswith("like(") for _, text in sent):
+                    return False
+        return True
+
     def _time_params(self) -> Iterator[tuple[str, str]]:
         # `gt` is the one documented comparison; a nanosecond earlier it means "from since on"
         if isinstance(self.since, pd.Timestamp):

@@ -1,5 +1,6 @@
 """The client against the emulated service, over real HTTP: whole and exact, or an honest error."""
 
+import itertools
 import logging
 import random
 import sys
@@ -630,7 +631,7 @@ filters = st.builds(
     until=st.none() | moment,
     on=st.sampled_from(["createdAt", "updatedAt", "completedAt"]),
     state=st.lists(st.sampled_from(["started", "completed"]), max_size=2),
-    result=st.lists(st.sampled_from(["ok", "error", "odd"]), max_size=2),
+    result=st.lists(st.sampled_from(["ok", "error", "odd", "queued", "running"]), max_size=2),
     type=st.just([]) | some_text,
     resource=st.just([]) | some_text,
     policy=st.just([]) | some_text,
@@ -642,6 +643,19 @@ filters = st.builds(
     sustainable=st.none() | st.booleans(),
     text=st.sampled_from(["", "srv", "K"]),
 )
+
+
+@pytest.mark.parametrize("state", [(), "completed", "started"])
+@pytest.mark.parametrize("result", ["ok", "queued", "running", "none", ["ok", "running"]])
+def test_counts_are_those_of_the_rows(state, result):
+    """Also where the words of a result mean states, beside states that are asked for."""
+    codes = [None, {"code": "ok"}]
+    states = ["enqueued", "started", "completed"]
+    pairs = enumerate(itertools.product(states, codes), start=1)
+    items = [activity(number, state=kind, result=code) for number, (kind, code) in pairs]
+    where = ak.Filter(state=state, result=result)
+    with serve(items) as service, client_of(service) as client:
+        assert client.count(where) == sum(map(where.matches, items))
 
 
 @settings(

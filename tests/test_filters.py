@@ -217,6 +217,23 @@ def test_sent_parameters(where, sent):
     assert Filter(**where).params() == sent
 
 
+@pytest.mark.parametrize(
+    ("where", "whole"),
+    [
+        (Filter(), True),
+        (Filter(since="2026-01-01", state="completed", result="error", type=["a", "b"]), True),
+        (Filter(result="odd"), False),
+        (Filter(result="queued"), False),
+        (Filter(state="completed", result="queued"), False),
+        (Filter(policy="Nightly*"), False),
+        (Filter(state="completed", tenant="Umbrella"), False),
+    ],
+)
+def test_sent_whole_tells_whether_the_service_can_count(where, whole):
+    """Only when each condition is sent as it is meant; a state leaves open whether a result is."""
+    assert where.sent_whole() is whole
+
+
 def test_missing_core_columns_are_named():
     """A frame that lacks what a condition needs is refused by name."""
     with pytest.raises(ak.SchemaError, match=r"result\.code") as caught:

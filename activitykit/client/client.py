@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -349,7 +349,7 @@ class Client:
         Conditions that the service cannot apply are applied here, which loads the activities.
         """
         where = where or Filter()
-        if _is_sent_whole(where):
+        if where.sent_whole():
             rows = _count(self._listing("activities"), where.params())
             if rows is not None:
                 return rows
@@ -447,14 +447,3 @@ def _distinct(
             if matches(item) and (number is None or number not in seen):
                 seen.add(number)
                 yield item
-
-
-def _is_sent_whole(where: Filter) -> bool:
-    """Tell whether the service can apply every condition of a filter by itself."""
-    for field in fields(where):
-        value = getattr(where, field.name)
-        if value != field.default and field.name not in ("since", "until", "on"):
-            sent = Filter(**{field.name: value}).params()
-            if not sent or any(text.startswith("like(") for _, text in sent):
-                return False
-    return True
