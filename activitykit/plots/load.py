@@ -101,10 +101,9 @@ def weekly_load(hours: pd.DataFrame, value: str = "n", *, ax: "Axes | None" = No
     ax = axes(ax, height=2.8)
     if hours[value].isna().all():
         return say(ax, "No runs in this selection." if hours.empty else "No numbers to draw.")
-    label, colour = _HEAT[value]
     grid = hours.set_index(["weekday", "hour"])[value].unstack("hour")  # noqa: PD010 - no aggregate
     grid = grid.reindex(index=range(7), columns=range(24))
-    _heat(ax, grid, label, colour)
+    _heat(ax, grid, value)
     days, clock = grid.isna().to_numpy().nonzero()
     ax.plot(clock, days, ".", color=INK, ms=3)
     ax.set_xticks(range(0, 24, 3), [f"{hour:02}:00" for hour in range(0, 24, 3)])
@@ -115,11 +114,12 @@ def weekly_load(hours: pd.DataFrame, value: str = "n", *, ax: "Axes | None" = No
     return ax
 
 
-def _heat(ax: "Axes", grid: pd.DataFrame, label: str, colour: str) -> None:
+def _heat(ax: "Axes", grid: pd.DataFrame, value: str) -> None:
     """Shade the cells; from nearly transparent, so that little is little on any background."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
     from matplotlib.ticker import PercentFormatter
 
+    label, colour = _HEAT[value]
     shades = LinearSegmentedColormap.from_list(label, [to_rgba(colour, 0.08), to_rgba(colour, 1)])
     highest = max(grid.to_numpy()[grid.notna().to_numpy()].max(), 1e-9)
     mesh = ax.pcolormesh(range(24), range(7), grid, cmap=shades, vmin=0, vmax=highest,
@@ -129,9 +129,9 @@ def _heat(ax: "Axes", grid: pd.DataFrame, label: str, colour: str) -> None:
     bar.ax.patch.set_alpha(0)
     bar.ax.tick_params(colors=INK, labelsize=9, length=0)
     bar.set_label(label, color=INK, fontsize=9)
-    if label.startswith("Queue"):
+    if value.endswith("_s"):
         duration_scale(bar.ax.yaxis, highest)
-    elif label.startswith("Failed"):
+    elif value == "ci_low":
         bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=int(highest < 0.1)))
     else:
         count_scale(bar.ax.yaxis)
@@ -156,8 +156,8 @@ def gantt(
     Parameters
     ----------
     runs
-        Rows of what `stats.durations` returned, such as those that started in one night. Rows that
-        have not started, and legacy events, are not drawn.
+        Rows of what `stats.durations` returned, such as the root activities that started in one
+        night. Legacy events, and rows without a duration, are not drawn.
     tz
         Name of the time zone of the axis, such as "Europe/Berlin".
     top
@@ -169,8 +169,9 @@ def gantt(
     Returns
     -------
     matplotlib.axes.Axes
-        A bar from start to end, coloured, hatched and marked at its end by its result code. Runs
-        that overlap share the height of their row; those still running end in an arrow.
+        A bar from start to end, coloured, hatched and marked at its end by its result code, which
+        is not yet an outcome: a run that a user stopped may say error. Runs that overlap share the
+        height of their row; those still running end in an arrow.
     """
     require(runs.columns, ["startedAt", "duration_s", "running", "legacy", "result.code",
                            "resource.name"], "the figure of a night")  # fmt: skip
