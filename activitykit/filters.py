@@ -89,6 +89,11 @@ def to_timestamp(moment: Moment, *, now: datetime | None = None) -> pd.Timestamp
         ) from error
 
 
+def is_span(moment: object) -> bool:
+    """Tell whether a moment is a span such as "7d", which needs something to count back from."""
+    return isinstance(moment, str) and _SPAN.fullmatch(moment.strip()) is not None
+
+
 def _read_moment(moment: Moment, now: datetime | None) -> pd.Timestamp:
     if not isinstance(moment, str):
         return pd.Timestamp(moment)

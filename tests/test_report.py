@@ -235,8 +235,9 @@ def test_empty_period_says_so():
 def test_empty_frame_needs_a_moment():
     """Without activities nothing says when the period ends; given that, there is a page."""
     empty = demo().iloc[:0]
-    with pytest.raises(ak.ConfigError, match="give as_of"):
-        render_report(empty)
+    for as_of in (None, "1d"):
+        with pytest.raises(ak.ConfigError, match="give as_of"):
+            render_report(empty, as_of=as_of)
     assert "No activities" in render_report(empty, as_of="2026-10-01")
 
 
@@ -370,6 +371,12 @@ def test_spans_count_back_from_the_data():
     assert (present.until, present.until - present.since) == (moment, pd.Timedelta(36, "h"))
     assert (before.until, before.until - before.since) == (present.since, pd.Timedelta(36, "h"))
     assert before.name == "the 36 hours before"
+
+
+def test_as_of_counts_back_from_the_data_as_well():
+    """A span as `as_of` means so long before the latest update, not before now."""
+    moment = few()["updatedAt"].max() - pd.Timedelta(1, "D")
+    assert render_report(few(), as_of="1d") == render_report(few(), as_of=moment)
 
 
 def test_few_runs_make_no_clear_change():

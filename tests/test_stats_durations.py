@@ -42,6 +42,38 @@ def test_durations_by_state(make_frame):
     assert found["queue_s"].fillna(-1).tolist() == [0, 0, -1]
 
 
+@pytest.mark.parametrize(
+    "statistic",
+    [ak.duration_stats, ak.survival, ak.trend, ak.concurrency, ak.overdue, ak.streaks, ak.quality],
+)
+def test_spans_count_back_from_the_data(make_frame, statistic):
+    """A span as `as_of` has nothing to do with the clock: it ends at the latest update."""
+    df = make_frame([0, 1, 30], [60, None, 600])
+    latest = df["updatedAt"].max()
+    found, expected = (statistic(df, as_of=at) for at in ("1h", latest - pd.Timedelta(1, "h")))
+    pd.testing.assert_frame_equal(found, expected)
+    assert found.attrs == expected.attrs
+    assert statistic(df.iloc[:0], as_of="1h").empty
+
+
+def test_a_span_of_the_selection_counts_back_from_the_data(make_frame):
+    """`selected_since` counts from `as_of`, where `durations` counts as well."""
+    df = make_frame([0, 1, 30], [60, None, 600])
+    told = ak.duration_stats(df, as_of="2026-03-02", selected_since="1d").attrs["activitykit"]
+    assert told["selected_since"] == "2026-03-01 00:00:00+00:00"
+    age = ak.durations(df, as_of="5m")["duration_s"][1]
+    assert age == (29 * 60 + 5) * 60
+    with pytest.raises(ValueError, match="selected_since='1d'"):
+        ak.duration_stats(df.iloc[:0], selected_since="1d")
+
+
+def test_durations_shares_no_notes():
+    """What is noted on the result does not show on the input."""
+    df = ak.flatten([{"id": 1}])
+    ak.durations(df).attrs["activitykit"]["complete"] = False
+    assert df.attrs["activitykit"]["complete"] is True
+
+
 def test_durations_changes_nothing_else(simulated):
     """The input stays as it is, and the result keeps columns, order, and what the load noted."""
     before = simulated.copy()

@@ -1,16 +1,14 @@
 """Which span of time a report covers, and which one it is compared with."""
 
-import re
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from activitykit.errors import ConfigError
-from activitykit.filters import Moment, to_timestamp
+from activitykit.filters import Moment, is_span, to_timestamp
 
 PeriodText = str | tuple[Moment, Moment]
-_SPAN = re.compile(r"\s*\d+\s*[smhdw]\s*", re.ASCII)
 
 
 class Period(NamedTuple):
@@ -69,8 +67,7 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
 
 
 def _edges(period: PeriodText, as_of: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
-    back = isinstance(period, str) and _SPAN.fullmatch(period)
-    edges: Any = (period, as_of) if back else period
+    edges: Any = (period, as_of) if is_span(period) else period
     try:
         since, until = (to_timestamp(edge, now=as_of) for edge in edges)
     except (ValueError, TypeError) as error:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from activitykit import plots, stats
 from activitykit.errors import ConfigError
-from activitykit.filters import Filter, Moment, to_timestamp
+from activitykit.filters import Filter, Moment, is_span, to_timestamp
 from activitykit.palette import COLOUR, MARK
 from activitykit.report import sections
 from activitykit.report.figures import svg
@@ -65,7 +65,8 @@ def render_report(
     policy
         What counts as a failure; `OutcomePolicy` by default.
     as_of
-        The moment that the data describes; by default the latest ``updatedAt``.
+        The moment that the data describes; by default the latest ``updatedAt``, from which spans
+        such as "1d" count back.
     title
         The heading; by default "Activity report".
 
@@ -179,11 +180,12 @@ def _scope(
     as_of: Moment | None,
 ) -> sections.Scope:
     zone = read_zone(tz)
-    moment = df["updatedAt"].max() if as_of is None else to_timestamp(as_of)
-    if pd.isna(moment):
+    latest = df["updatedAt"].max()
+    if pd.isna(latest) and (as_of is None or is_span(as_of)):
         raise ConfigError(
             "the frame holds no activities, so nothing says when the period ends: give as_of=…"
         )
+    moment = latest if as_of is None else to_timestamp(as_of, now=latest)
     rows = df if where is None else where.select(df)
     present, before = read_period(period, moment, zone)
     return sections.Scope(

@@ -3,7 +3,8 @@
 Every function takes a pandas or Polars frame, a DuckDB relation or a Spark DataFrame with the
 columns of `activitykit.schema`, and gives a pandas frame (`durations` gives the same kind back).
 ``result.attrs["activitykit"]["left_out"]`` says how many rows were left out, by reason. None reads
-the clock or changes its input.
+the clock, so that a span such as ``as_of="1d"`` counts back from the latest ``updatedAt``; none
+changes its input.
 """
 
 from activitykit.stats.concurrency import concurrency

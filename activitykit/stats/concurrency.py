@@ -67,7 +67,7 @@ def concurrency(
     >>> (hours["mean"] <= hours["max"]).all()
     np.True_
     """
-    rows = engines.scan(df, [*NEEDS, *([] if as_of else ["updatedAt"])], "concurrency")
+    rows = engines.scan(df, [*NEEDS, *frames.moment_needs(as_of)], "concurrency")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(**timings(rows, moment), _entry=nw.lit(0.0))
     rows, counts = frames.left_out(rows, unusable())

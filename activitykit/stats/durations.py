@@ -8,12 +8,13 @@ which it could first have been seen (Klein and Moeschberger, Survival Analysis, 
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Final
 
 import narwhals as nw
 import pandas as pd
 
-from activitykit.filters import ENDED_SINCE, Moment, to_timestamp
+from activitykit.filters import ENDED_SINCE, Moment, is_span, to_timestamp
 from activitykit.schema import note
 from activitykit.stats import engines, frames
 from activitykit.stats.engines import Rows
@@ -32,7 +33,8 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
     df
         Activities: a pandas or Polars frame, a DuckDB relation or a Spark DataFrame.
     as_of
-        The moment the data describes; by default the latest ``updatedAt``.
+        The moment the data describes; by default the latest ``updatedAt``, from which spans such as
+        "1d" count back.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 -
     if isinstance(result, pd.DataFrame):
         flags = ["finished", "running", "legacy"]
         result = result.astype(dict.fromkeys(flags, "bool"))
-        result.attrs = dict(df.attrs)
+        result.attrs = deepcopy(df.attrs)
     return result
 
 
@@ -106,12 +108,13 @@ def duration_stats(
     quantiles
         Between 0 and 1; each gives a column such as ``p95_s``.
     as_of
-        The moment the data describes; by default the latest ``updatedAt``.
+        The moment the data describes; by default the latest ``updatedAt``, from which spans such as
+        "1d" count back.
     selected_since
         Set when the rows were selected by ``completedAt`` from this moment on (plus the running
         ones). Short runs that ended earlier are then missing, so a row counts only from the age it
         had at that moment (delayed entry). Loads and `Filter.select` note it on pandas frames,
-        so that it need not be given.
+        so that it need not be given. Spans count back from `as_of`.
 
     Returns
     -------
@@ -152,9 +155,9 @@ def duration_stats(
     if not all(0 < q < 1 for q in quantiles):
         raise ValueError(f"quantiles={quantiles!r}; give numbers between 0 and 1, such as 0.95")
     by = frames.names(by)
-    needed = [*NEEDS, *([] if as_of else ["updatedAt"])]
-    rows = engines.scan(df, needed, "duration_stats", by)
-    moment, since = frames.resolve(rows, as_of), selection_start(df, selected_since)
+    rows = engines.scan(df, [*NEEDS, *frames.moment_needs(as_of)], "duration_stats", by)
+    moment = frames.resolve(rows, as_of)
+    since = selection_start(df, selected_since, moment)
     return duration_table(rows, by, moment, quantiles=quantiles, since=since)
 
 
@@ -199,12 +202,18 @@ def quantile_name(q: float) -> str:
     return f"p{round(100 * q, 6):g}_s"
 
 
-def selection_start(df: Any, given: Moment | None) -> pd.Timestamp | None:  # noqa: ANN401
+def selection_start(
+    df: Any,  # noqa: ANN401 - any engine's frame
+    given: Moment | None,
+    as_of: Time,
+) -> pd.Timestamp | None:
     """Find out from when on rows were selected by ``completedAt``, or None if they were not."""
-    if given is not None or not isinstance(df, pd.DataFrame):
-        return None if given is None else to_timestamp(given)
-    noted = note(df, ENDED_SINCE)
-    return None if noted is None else to_timestamp(noted)
+    if given is None and isinstance(df, pd.DataFrame):
+        given = note(df, ENDED_SINCE)
+    now = as_of if isinstance(as_of, pd.Timestamp) else None
+    if is_span(given) and now is None:
+        raise ValueError(f"selected_since={given!r} counts back from as_of: give as_of=…")
+    return None if given is None else to_timestamp(given, now=now)
 
 
 def entry_age(rows: Rows, since: pd.Timestamp | None) -> nw.Expr:

@@ -10,7 +10,7 @@ import narwhals as nw
 import pandas as pd
 from pandas.api.typing import NaTType
 
-from activitykit.filters import Moment, format_time, to_timestamp
+from activitykit.filters import Moment, format_time, is_span, to_timestamp
 from activitykit.schema import ATTRS, require
 from activitykit.stats.engines import Rows, categories, collect, keys_of, plain
 
@@ -81,13 +81,23 @@ def root() -> nw.Expr:
     return nw.col("parentActivityId").is_null() | (nw.col("parentActivityId") == 0).fill_null(False)
 
 
+def moment_needs(as_of: Moment | None) -> list[str]:
+    """Name the column that `resolve` looks at, if any."""
+    return ["updatedAt"] if as_of is None or is_span(as_of) else []
+
+
 def resolve(rows: Rows, as_of: Moment | None) -> Time:
-    """Give the moment the data describes: as asked, else the latest ``updatedAt``, else NaT."""
-    if as_of is not None:
+    """Give the moment the data describes: as asked, else the latest ``updatedAt``, else NaT.
+
+    Spans count back from the latest ``updatedAt``, because statistics do not read the clock.
+    """
+    if as_of is not None and not is_span(as_of):
         return to_timestamp(as_of)
-    require(rows.collect_schema().names(), ["updatedAt"], "as_of=None")
+    require(rows.collect_schema().names(), ["updatedAt"], f"as_of={as_of!r}")
     latest = collect(rows.select(nw.col("updatedAt").max()))["updatedAt"].max()
-    return pd.NaT if pd.isna(latest) else latest
+    if pd.isna(latest):
+        return pd.NaT
+    return latest if as_of is None else to_timestamp(as_of, now=latest)
 
 
 def why_not(reasons: Mapping[str, nw.Expr]) -> nw.Expr:

@@ -86,8 +86,9 @@ def survival(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r}; give a number between 0 and 1, such as 0.95")
     by = frames.names(by)
-    rows = engines.scan(df, [*NEEDS, *([] if as_of else ["updatedAt"])], "survival", by)
-    moment, since = frames.resolve(rows, as_of), selection_start(df, selected_since)
+    rows = engines.scan(df, [*NEEDS, *frames.moment_needs(as_of)], "survival", by)
+    moment = frames.resolve(rows, as_of)
+    since = selection_start(df, selected_since, moment)
     rows = rows.with_columns(**timings(rows, moment), _entry=entry_age(rows, since))
     rows, counts = frames.left_out(rows, unusable())
     rows, keys = frames.keyed(rows, by)

@@ -80,7 +80,7 @@ def trend(
     """
     by = frames.names(by)
     clusters = [cluster] if cluster else []
-    needed = [*NEEDS, *clusters, *([] if as_of else ["updatedAt"])]
+    needed = [*NEEDS, *clusters, *frames.moment_needs(as_of)]
     rows = engines.scan(df, needed, "trend", by)
     moment = frames.resolve(rows, as_of)
     rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
