@@ -2,6 +2,9 @@ import pandas as pd
 import pytest
 
 import activitykit as ak
+from activitykit.schema import CORE
+
+TEXT = [column.name for column in CORE if column.kind == "text"]
 
 
 def test_a_clean_frame_finds_nothing(make_frame):
@@ -51,6 +54,16 @@ def test_each_check_finds_its_row(make_frame, check, change):
         df.loc[1, name] = value
     row = ak.quality(df, as_of="2100-01-01").set_index("check").loc[check]
     assert (row["n"], row["share"], row["example_ids"]) == (1, 0.5, [df.loc[1, "id"]])
+
+
+@pytest.mark.parametrize("odd", [7, True])
+@pytest.mark.parametrize("name", TEXT)
+def test_text_columns_may_hold_anything(name, odd):
+    """A column that is a number or a boolean throughout, with gaps, is no reason to fail."""
+    part, _, key = name.partition(".")
+    items = [{"id": 2**60, "type": "x", part: {key: odd} if key else odd}, {"id": 2**60 + 1}]
+    found = ak.quality(ak.flatten(items)).set_index("check")
+    assert found.loc["missing_resource", "n"] == 2 - (name == "resource.id")
 
 
 def test_stuck_and_future_rows_depend_on_as_of(make_frame):

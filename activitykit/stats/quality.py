@@ -42,7 +42,8 @@ MEANING: Final[Mapping[str, str]] = {
     "backwards": "completedAt before startedAt: left out of durations.",
     "queue_backwards": "startedAt before createdAt: left out of queue times.",
     "after_as_of": "Started after as_of: no age can be given.",
-    "stuck": "Running, and no sign of life for 24 hours before as_of: the executor may be gone.",
+    "stuck": f"Running, and no sign of life for {STUCK_S // 3600} hours before as_of: the executor"
+    " may be gone.",
     "unknown_state": "A state that the API reference does not list.",
     "unknown_result": "A result code that the API reference does not list.",
     "unknown_outcome": "A result code that the outcome policy does not list: in no rate.",
@@ -50,8 +51,8 @@ MEANING: Final[Mapping[str, str]] = {
     "mixed_case_ids": "resource.id in upper case; compared without case everywhere.",
     "missing_tenant_uuid": "No tenant.uuid, as in old records; the numeric id stands in.",
     "missing_resource": "A root activity without a resource: in no count of resources.",
-    "clock_skew": "createdAt and the server's time inside the id differ by more than 5 minutes:"
-    " delivered late, or the agent's clock is wrong.",
+    "clock_skew": "createdAt and the server's time inside the id differ by more than"
+    f" {SKEW_S // 60} minutes: delivered late, or the agent's clock is wrong.",
 }
 
 
@@ -131,8 +132,9 @@ def _checks(rows: Rows, as_of: Time, policy: OutcomePolicy) -> dict[str, nw.Expr
         "unknown_result": ~(col("result_code").is_in(RESULT_CODES) | col("result_code").is_null()),
         "unknown_outcome": frames.finished() & policy.test(UNKNOWN),
         "unknown_type": _unknown_type(),
-        "mixed_case_ids": ~col("resource_id").is_null()
-        & (col("resource_id") != frames.folded("resource_id")),
+        "mixed_case_ids": (
+            col("resource_id").cast(nw.String) != frames.folded("resource_id")
+        ).fill_null(False),
         "missing_tenant_uuid": col("tenant_uuid").is_null(),
         "missing_resource": frames.root() & col("resource_id").is_null(),
         "clock_skew": _skewed(rows),
