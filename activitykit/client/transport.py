@@ -383,7 +383,9 @@ def _innermost(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
         reason = inner
-    text = re.sub(r"<[^>]*object at [^>]*>:?\s*|\w+Pool\([^)]*\):\s*", "", str(reason))
+    text = re.sub(
+        r"<[^>]*object at [^>]*>:?\s*|\w+(?:Pool|Connection)\([^)]*\):\s*", "", str(reason)
+    )
     return text[:_LONGEST_REASON] or type(reason).__name__
 
 
