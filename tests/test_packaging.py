@@ -1,9 +1,13 @@
 """The wheel works away from the clone."""
 
+import ast
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,11 @@ assert "<svg" in path.read_text(encoding="utf-8")
 print(ak.explore(df).filter, pathlib.Path(ak.__file__).parent)
 """
 
+# parts of what a declared library offers, by the library that requires them
+PARTS = {"markupsafe": "jinja2", "traitlets": "ipywidgets", "werkzeug": "flask"}
+# who brings a frame of these, or asks for one, has them
+ENGINES = {"polars", "pyspark"}
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -27,6 +36,32 @@ def wheel(tmp_path_factory):
         [*pip, "wheel", "--no-deps", "-w", folder, ROOT], check=True, capture_output=True
     )
     return next(folder.glob("*.whl"))
+
+
+def imported():
+    """Give each module outside the standard library that is imported, and the first file to."""
+    for path in sorted((ROOT / "activitykit").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for name in {name.partition(".")[0] for name in names}:
+                if name not in sys.stdlib_module_names | {"activitykit"} | ENGINES:
+                    yield PARTS.get(name, name), str(path.relative_to(ROOT))
+
+
+def test_every_import_is_declared():
+    """What a module imports is a dependency or an extra, not what others happen to bring."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = sum(project["optional-dependencies"].values(), project["dependencies"])
+    declared = {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
+    owners = packages_distributions()
+    undeclared = {
+        (name, path)
+        for name, path in imported()
+        if declared.isdisjoint(owner.lower() for owner in owners.get(name, [name]))
+    }
+    assert not undeclared
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):

@@ -18,7 +18,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import stamina
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from activitykit.archive import ledger, rows
 from activitykit.errors import ActivityKitError, ArchiveError
@@ -130,13 +136,13 @@ class Tables:
         from deltalake.exceptions import CommitFailedError
 
         with self.told("sync"):
-            for attempt in stamina.retry_context(
-                on=CommitFailedError, attempts=_ATTEMPTS, timeout=_PATIENCE_S,
-                wait_initial=0.05, wait_max=_LONGEST_WAIT_S,
-            ):  # fmt: skip
-                with attempt:
-                    return _commit(self.open(ACTIVITIES), month, fresh)
-        raise AssertionError("retrying ends with a result or an error")
+            again = Retrying(
+                retry=retry_if_exception_type(CommitFailedError),
+                stop=stop_after_attempt(_ATTEMPTS) | stop_after_delay(_PATIENCE_S),
+                wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT_S),
+                reraise=True,
+            )
+            return again(lambda: _commit(self.open(ACTIVITIES), month, fresh))
 
     @contextmanager
     def told(self, verb: str) -> Iterator[None]:
