@@ -548,15 +548,46 @@ def test_what_the_service_refuses_is_noticed_once(variants, narrow):
     assert any("lt" in url for _, url, _ in service.requests) == narrow
 
 
-def test_the_secret_may_come_from_the_keyring(service, monkeypatch):
-    """When the variable is not set and the optional package knows it."""
-    keyring = types.SimpleNamespace(get_password=lambda _, name: SECRET if "demo" in name else None)
-    monkeypatch.setitem(sys.modules, "keyring", keyring)
+class Keyring(types.ModuleType):
+    """Stands in for the package of that name; asked with the wrong client id, it has no answer."""
+
+    def __init__(self, client_id):
+        super().__init__("keyring")
+        self.errors = types.SimpleNamespace(KeyringError=RuntimeError)
+        self.client_id, self.asked = client_id, []
+
+    def get_password(self, system, name):
+        """Give the secret."""
+        self.asked.append((system, name))
+        if name != self.client_id:
+            raise self.errors.KeyringError("No recommended backend was available.")
+        return SECRET
+
+
+@pytest.fixture
+def keyring(service, monkeypatch):
+    """Install a keyring that knows the secret, which no variable holds."""
+    known = Keyring(service.client_id)
+    monkeypatch.setitem(sys.modules, "keyring", known)
     monkeypatch.setenv("ACRONIS_BASE_URL", service.base_url)
     monkeypatch.setenv("ACRONIS_CLIENT_ID", service.client_id)
     monkeypatch.delenv("ACRONIS_CLIENT_SECRET", raising=False)
+    return known
+
+
+def test_the_secret_may_come_from_the_keyring(keyring):
+    """It is asked once, since it may show a question to the user each time."""
     with Client.from_env() as client:
         assert client.count() == len(ITEMS)
+    assert keyring.asked == [("activitykit", keyring.client_id)]
+
+
+def test_a_keyring_without_an_answer_leaves_the_secret_missing(keyring, monkeypatch):
+    """A machine without a keyring, such as a server, is told what to set."""
+    monkeypatch.setenv("ACRONIS_CLIENT_ID", "another")
+    with pytest.raises(ak.ConfigError, match="not set: ACRONIS_CLIENT_SECRET"):
+        Client.from_env()
+    assert len(keyring.asked) == 1
 
 
 def test_the_progress_bar_counts_rows_and_knows_the_total(service, capsys):

@@ -186,12 +186,15 @@ def owner_of(token: Secret) -> str:
 
 
 def secret_in_keyring(client_id: str) -> str | None:
-    """Look a secret up in the keyring of the system, if the package for it is installed."""
+    """Look a secret up in the keyring of the system, if it has one and the package for it."""
     try:
         keyring = importlib.import_module("keyring")
     except ImportError:
         return None
-    secret: str | None = keyring.get_password("activitykit", client_id)
+    try:
+        secret: str | None = keyring.get_password("activitykit", client_id)
+    except keyring.errors.KeyringError:
+        return None
     return secret
 
 

@@ -121,11 +121,14 @@ class Client:
         ConfigError
             Naming all that is missing.
         """
-        names = ("ACRONIS_BASE_URL", "ACRONIS_CLIENT_ID", "ACRONIS_CLIENT_SECRET")
-        missing = [name for name in names if not os.environ.get(name)]
-        client_id = os.environ.get("ACRONIS_CLIENT_ID", "")
-        if missing == ["ACRONIS_CLIENT_SECRET"] and secret_in_keyring(client_id) is not None:
-            missing.clear()
+        base_url, client_id, tenant = (
+            os.environ.get(f"ACRONIS_{name}", "") for name in ("BASE_URL", "CLIENT_ID", "TENANT")
+        )
+        secret = Secret(os.environ.get("ACRONIS_CLIENT_SECRET", ""))
+        if client_id and not secret:
+            secret = Secret(secret_in_keyring(client_id) or "")
+        values = {"BASE_URL": base_url, "CLIENT_ID": client_id, "CLIENT_SECRET": secret}
+        missing = [f"ACRONIS_{name}" for name, value in values.items() if not value]
         if missing:
             raise ConfigError(
                 f"environment variable(s) not set: {', '.join(missing)}. {_WHERE_CREDENTIALS};"
@@ -133,10 +136,7 @@ class Client:
                 " https://eu2-cloud.acronis.com"
             )
         return cls(
-            os.environ["ACRONIS_BASE_URL"],
-            client_id=client_id,
-            client_secret=os.environ.get("ACRONIS_CLIENT_SECRET") or secret_in_keyring(client_id),
-            tenant=os.environ.get("ACRONIS_TENANT") or None,
+            base_url, client_id=client_id, client_secret=secret.reveal(), tenant=tenant or None
         )
 
     @property
