@@ -8,7 +8,7 @@ unresolved item, then what the agent wrote into the context.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -119,7 +119,7 @@ def _known(kinds: Any, *, as_json: bool) -> tuple[Any, Any]:  # noqa: ANN401
     return operations, pc.indices_nonzero(operations.is_null())
 
 
-def _put(values: Any, at: Any, texts: list[str | None]) -> Any:  # noqa: ANN401
+def _put(values: Any, at: Any, texts: Sequence[str | None]) -> Any:  # noqa: ANN401
     """Put texts into some rows of a column."""
     mask = np.zeros(len(values), dtype=bool)
     mask[at.to_numpy()] = True

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -26,6 +26,10 @@ _NULL: Final = msgspec.Raw(b"null")
 _read_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 
 
+# no JSON can be read as that
+_NOTHING: Final[Any] = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=0)])
+
+
 class Shape:
     """The keys seen in the objects at one path, and a struct that reads such objects.
 
@@ -38,12 +42,13 @@ class Shape:
         """Whether there were objects or lists under a key."""
         self.names: list[str] = []
         """The column of each key."""
-        self._list: Any = None
-        self._page: Any = None
-        self._build()
+        self._list: Any = _NOTHING
+        self._page: Any = _NOTHING
 
     def read(self, texts: Sequence[Text]) -> Columns | None:
         """Read JSON objects as columns, one per key; None when msgspec cannot."""
+        if self.nested and self._list is _NOTHING:
+            return None
         joined = join(texts)
         with contextlib.suppress(*UNREADABLE):
             with contextlib.suppress(msgspec.ValidationError):
@@ -86,14 +91,14 @@ class Shape:
         self._build()
 
     def _build(self) -> None:
-        """Make the struct; for very many keys, or such as msgspec does not take, one for none."""
+        """Make the struct; there is none for very many keys, or such as msgspec does not take."""
         self.names = [name_of((*self.path, key)) for key in self.nested]
         fields = [
             (f"f{i}", msgspec.Raw if nested else _SCALAR, _NULL if nested else None)
             for i, nested in enumerate(self.nested.values())
         ]
         rename = {f"f{i}": key for i, key in enumerate(self.nested)}
-        items: Any = list[_Unreadable]
+        self._list = self._page = _NOTHING
         if len(fields) <= _MAX_KEYS:
             # ValueError: quotes, backslashes, control characters or half surrogates in keys
             with contextlib.suppress(ValueError):
@@ -101,14 +106,11 @@ class Shape:
                     "_", fields, rename=rename, forbid_unknown_fields=True, gc=False
                 )
                 items = list.__class_getitem__(struct)
-        page: Any = msgspec.defstruct(
-            "_", [("id", Any, None), ("items", items | msgspec.UnsetType | None, msgspec.UNSET)]
-        )
-        self._list = msgspec.json.Decoder(items)
-        self._page = msgspec.json.Decoder(page)
+                self._list = msgspec.json.Decoder(items)
+                if not self.path:
+                    self._page = msgspec.json.Decoder(_page_of(items))
 
 
-class _Unreadable(msgspec.Struct):
-    """What no object can be read as, since no key is like that."""
-
-    never: int = msgspec.field(name="\ufdd0 activitykit")
+def _page_of(items: Any) -> Any:  # noqa: ANN401 - the type of a list
+    fields = [("id", Any, None), ("items", items | msgspec.UnsetType | None, msgspec.UNSET)]
+    return msgspec.defstruct("_", fields)

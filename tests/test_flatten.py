@@ -124,14 +124,18 @@ def test_order_and_cuts_make_no_difference(items, rng, size):
 @settings(max_examples=50, deadline=None)
 @given(activities(min_size=1), st.integers(1, 200))
 def test_fast_and_plain_decoding_agree(items, batch):
-    """Structs, in batches of any size, find what the plain walk finds."""
-    text = json.dumps(items).encode()
+    """Structs, in batches of any size, find what the plain walk finds, in pages or lists."""
+    parts = [items[: batch % 5], items[batch % 5 :]]
+    pages = [json.dumps({"items": part}).encode() for part in parts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decode, "_BATCH_BYTES", batch)
-        fast = flatten_pages([text])
+        patch.setattr(decode, "_ASIDE_BYTES", 2 * batch)
+        fast = [flatten_pages(pages * 2), flatten_pages([json.dumps(items * 2).encode()])]
         patch.setattr(decode.Shape, "read", lambda *_: None)
-        plain = flatten_pages([text])
-    frames_equal(fast, plain)
+        patch.setattr(decode.Shape, "read_pages", lambda *_: None)
+        plain = flatten_pages(pages * 2)
+    for frame in fast:
+        frames_equal(frame, plain)
 
 
 @settings(max_examples=40, deadline=None)
@@ -316,6 +320,15 @@ def test_what_is_no_json_is_said_to_be_so(text, message):
         return
     with pytest.raises(ak.FlattenError, match=message):
         flatten_pages([text])
+
+
+@pytest.mark.parametrize("odd", [b'"\xff"', b'{"y": "\xff"}', b'{"y": ["\xff"]}'])
+def test_broken_text_is_found_at_any_depth(odd):
+    """Nested values are read late, and the activity that holds them is still named."""
+    good = b'{"id": %d, "x": {"y": "a"}}'
+    items = b",".join([*(good % i for i in range(3)), b'{"id": 3, "x": %b}' % odd])
+    with pytest.raises(ak.FlattenError, match="item 3"):
+        flatten_pages([b'{"items": [%b]}' % items])
 
 
 def test_what_is_no_json_value_is_refused():
