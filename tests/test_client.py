@@ -1,6 +1,7 @@
 """The client against the emulated service, over real HTTP: whole and exact, or an honest error."""
 
 import itertools
+import json
 import logging
 import random
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import activitykit as ak
 from activitykit.client import Client, transport
+from activitykit.client.auth import Secret, Tokens
 from activitykit.client.transport import checked_base_url
 from activitykit.demo.server import Faults, Variants, serve
 
@@ -474,6 +476,24 @@ def test_secrets_never_show(caplog, monkeypatch, service):
     shown += [repr(vars(client._transport)), *(str(frame.locals) for frame in ours)]
     assert not any(SECRET in text or token in text for text in shown)
     assert "GET" in caplog.text
+
+
+@pytest.mark.parametrize("tenant", [None, "a customer"])
+def test_every_token_ever_held_is_hidden(tenant):
+    """Answers that are late may echo a token that was replaced, or exchanged, meanwhile."""
+    given = []
+
+    def post(*_):
+        if tenant and not given:
+            given.append("refused")
+            raise ak.ApiError("no direct scope", status=400)
+        given.append(f"t0ken-{len(given)}")
+        return json.dumps({"access_token": given[-1], "expires_in": 60}).encode()
+
+    tokens = Tokens(post, client_id="me", client_secret=Secret(SECRET), given=None, tenant=tenant)
+    tokens.get(threading.Event(), stale=tokens.get(threading.Event()))
+    assert len(given) >= 2
+    assert "t0ken" not in tokens.hidden(f"echoed: {given}")
 
 
 @pytest.mark.parametrize("odd", ["S3KR\nET", "S3KRET…", "S3KR\x00ET"])

@@ -83,6 +83,7 @@ class Tokens:
         self._client_id, self._secret, self._given = client_id, client_secret, given
         self._tenant = tenant
         self._token: Secret | None = None if tenant else given
+        self._held = [one for one in (client_secret, given) if one]
         self._renew_at = float("inf")
         self._lock = threading.Lock()
 
@@ -93,9 +94,9 @@ class Tokens:
 
     def hidden(self, text: str) -> str:
         """Blank out our secrets, should the service have echoed one."""
-        for secret in (self._secret, self._given, self._token):
-            if secret:
-                text = text.replace(secret.reveal(), "***")
+        # those of before as well: an answer may be late
+        for secret in self._held:
+            text = text.replace(secret.reveal(), "***")
         return text
 
     def get(self, stop: threading.Event, *, stale: Secret | None = None) -> Secret:
@@ -126,19 +127,26 @@ class Tokens:
         form: dict[str, str | Secret]
         form = {"grant_type": _JWT_BEARER, "scope": scope, "assertion": partner}
         try:
-            return _read_token(self._post(_with_form(bearer_of(partner), form), stop))
+            return self._obtain(bearer_of(partner), form, stop)
         except ApiError as refused:
             if self._secret is None or refused.status not in (400, 401, 403):
                 raise
             # only the signature with the token is documented, the other one is as likely
             try:
-                return _read_token(self._post(_with_form(self._basic(), form), stop))
+                return self._obtain(self._basic(), form, stop)
             except ApiError:
                 raise refused from None
 
+    def _obtain(
+        self, sign: Sign, form: Mapping[str, str | Secret], stop: threading.Event
+    ) -> tuple[Secret, float]:
+        token, lifetime_s = _read_token(self._post(_with_form(sign, form), stop))
+        self._held.append(token)
+        return token, lifetime_s
+
     def _by_secret(self, stop: threading.Event, **form: str) -> tuple[Secret, float]:
         form["grant_type"] = "client_credentials"
-        return _read_token(self._post(_with_form(self._basic(), form), stop))
+        return self._obtain(self._basic(), form, stop)
 
     def _basic(self) -> HTTPBasicAuth:
         if self._secret is None:
@@ -153,7 +161,8 @@ def is_token(body: bytes) -> bool:
         reply = json.loads(body)
     except ValueError:
         return False
-    return isinstance(reply, dict) and isinstance(reply.get("access_token"), str)
+    token = reply.get("access_token") if isinstance(reply, dict) else None
+    return isinstance(token, str) and bool(token.strip())
 
 
 def bearer_of(token: Secret) -> Sign:
