@@ -7,7 +7,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -24,7 +24,6 @@ from activitykit.wording import counted, duration_text, short
 if TYPE_CHECKING:
     from jinja2 import Template
 
-Profile = Literal["ops"]
 _NEEDED: Final = [
     *(column.name for column in CORE if not column.name.startswith("progress.")),
     "operation",
@@ -36,7 +35,6 @@ def render_report(
     df: pd.DataFrame,
     *,
     period: PeriodText = "7d",
-    profile: Profile = "ops",
     where: Filter | None = None,
     tz: str = "UTC",
     policy: stats.OutcomePolicy | None = None,
@@ -56,8 +54,6 @@ def render_report(
         A span such as "7d" or "24h" that ends at ``as_of``; "week" (Monday to Sunday) or "month",
         the last full one in ``tz``; or a pair of times, where text without a zone is UTC. An
         activity belongs to the period in which it started, the end excluded.
-    profile
-        "ops" is for those who run the backups: all tenants, exceptions first.
     where
         A selection within the frame.
     tz
@@ -79,7 +75,7 @@ def render_report(
     Raises
     ------
     ConfigError
-        For an unknown time zone or profile, a period that cannot be read or begins after the data
+        For an unknown time zone, a period that cannot be read or begins after the data
         ends, an empty frame without ``as_of``, or when jinja2 or matplotlib is missing.
     SchemaError
         When the frame lacks core columns.
@@ -92,8 +88,6 @@ def render_report(
     >>> page[:15]
     '<!doctype html>'
     """
-    if profile != "ops":
-        raise ConfigError(f"unknown profile {profile!r}; there is 'ops'")
     require(df.columns, _NEEDED, "the report")
     scope = _scope(df, period, where, tz, policy or stats.OutcomePolicy(), as_of)
     now = scope.within(scope.period)
@@ -113,7 +107,6 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     period: PeriodText = "7d",
-    profile: Profile = "ops",
     where: Filter | None = None,
     tz: str = "UTC",
     policy: stats.OutcomePolicy | None = None,
@@ -142,8 +135,7 @@ def write_report(
     'report.html'
     """
     page = render_report(
-        df, period=period, profile=profile, where=where, tz=tz, policy=policy, as_of=as_of,
-        title=title,
+        df, period=period, where=where, tz=tz, policy=policy, as_of=as_of, title=title
     )  # fmt: skip
     target = Path(path)
     try:
@@ -189,7 +181,7 @@ def _scope(
     rows = df if where is None else where.select(df)
     present, before = read_period(period, moment, zone)
     return sections.Scope(
-        rows=rows, period=present, before=before, as_of=moment, tz=tz, policy=policy
+        data=df, rows=rows, period=present, before=before, as_of=moment, tz=tz, policy=policy
     )
 
 
@@ -251,7 +243,8 @@ def _manifest(scope: sections.Scope, now: pd.DataFrame, where: Filter | None) ->
         "time zone": scope.tz,
         "selection": repr(where or Filter()),
         "outcome policy": repr(scope.policy),
-        "rows in the frame": f"{len(scope.rows):,}",
+        "rows in the frame": f"{len(scope.data):,}",
+        "rows selected": f"{len(scope.rows):,}",
         "rows in the period": f"{len(now):,}",
         "content hash": f"sha256:{digest}",
     }

@@ -1,14 +1,14 @@
 """What the sections of a report say: both periods through the same statistics."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
 from activitykit import stats
-from activitykit.filters import Filter
+from activitykit.filters import Filter, to_timestamp
 from activitykit.report.period import Period
 from activitykit.schema import note
 
@@ -30,8 +30,9 @@ _TOO_FEW: Final = 5  # … below which no change is called clear, whatever its i
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What a report is about: the selected rows, both periods, and how to read them."""
+    """What a report is about: the data, its selected rows, both periods, and how to read them."""
 
+    data: pd.DataFrame
     rows: pd.DataFrame
     period: Period
     before: Period
@@ -83,9 +84,24 @@ def coverage(scope: Scope, now: pd.DataFrame) -> dict[str, Any]:
 
 
 def _begins_late(scope: Scope, period: Period) -> bool:
-    """Tell whether the data seems to begin inside a period: nothing starts in its first tenth."""
+    """Tell whether the data seems to begin inside a period.
+
+    An archive has noted what it covers; elsewhere nothing starts in the first tenth of the period.
+    """
     tenth = period.since + (period.until - period.since) / 10
-    return Filter(since=period.since, until=tenth, on="startedAt").select(scope.rows).empty
+    if lines := note(scope.data, "coverage"):
+        return not _covered(lines, tenth)
+    return Filter(since=period.since, until=tenth, on="startedAt").select(scope.data).empty
+
+
+def _covered(lines: Sequence[Mapping[str, Any]], moment: pd.Timestamp) -> bool:
+    """Tell whether each scope of an archive has all activities around a moment."""
+    scopes = {(line["base_url"], line["tenant"], line["filter"]): False for line in lines}
+    for line in lines:
+        begun = line["since"] is None or to_timestamp(line["since"]) <= moment
+        if line["status"] == "complete" and begun and moment < to_timestamp(line["until"]):
+            scopes[line["base_url"], line["tenant"], line["filter"]] = True
+    return all(scopes.values())
 
 
 def compared(scope: Scope) -> pd.DataFrame | None:
@@ -161,7 +177,7 @@ def failures(scope: Scope, now: pd.DataFrame, before: pd.DataFrame | None) -> di
     length = scope.period.until - scope.period.since
     freq = "1h" if length <= pd.Timedelta(2, "D") else "1d"
     days = stats.trend(now, freq=freq, tz=scope.tz, policy=scope.policy)
-    return {"rows": rows, "reasons": reasons, "days": days, "total": len(reasons), "freq": freq}
+    return {"rows": rows, "days": days, "total": len(reasons)}
 
 
 def durations(
