@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import click
 import pandas as pd
@@ -23,8 +23,9 @@ from rich.table import Table
 from rich.text import Text
 
 import activitykit as ak
-from activitykit.schema import require
-from activitykit.wording import counted, duration_text
+from activitykit.filters import NO_RESULT, UNFINISHED, TimeField
+from activitykit.schema import RESULT_CODES, STATES, require
+from activitykit.wording import counted, duration_text, short
 
 Command = Callable[..., Any]
 
@@ -33,28 +34,36 @@ _CONDITIONS: Final = {
     "until": "Before this moment.",
     "on": "Time field for --since and --until (createdAt).",
     "state": "enqueued, assigned, started, paused or completed.",
-    "result": "ok, warning, error, cancelled, abandoned or timedout.",
-    "type": "Type of activity, as the service names it.",
+    "result": "ok, warning, error, cancelled, abandoned, timedout, running, queued or none.",
+    "type": "Type as the service names it, or readable name such as Backup.",
     "tenant": "Name, id, UUID, or a locator such as /1/66/ for its sub-tree.",
     "resource": "Name (* for any text) or GUID.",
     "policy": "Plan by name (* for any text) or GUID.",
     "text": "Text in names, titles and errors.",
 }
+_WORDS: Final = {
+    "state": STATES,
+    "result": (*RESULT_CODES, *UNFINISHED, NO_RESULT),
+    "on": get_args(TimeField),
+}
 _NAMES: Final = ("tenant.name", "resource.name", "policy.name")
 # what a terminal has room for beside the columns of --by; --json has everything
 _SHOWN: Final = {
-    "duration_stats": ("n", "n_running", "n_legacy", "p50_s", "p90_s", "p95_s", "max_s"),
-    "failure_stats": (
-        "n_finished", "n_failed", "n_cancelled", "n_resources", "failure_rate", "ci_low", "ci_high",
-    ),
+    "duration_stats": ("n", "n_running", "p50_s", "p90_s", "p95_s"),
+    "failure_stats": ("n_finished", "n_failed", "failure_rate", "ci_low", "ci_high"),
     "failure_reasons": ("signature", "n", "n_resources", "n_tenants", "last_seen"),
-    "streaks": (*_NAMES, "streak", "last_outcome", "last_success_at"),
-    "last_good": (*_NAMES, "last_success_at", "age_s", "never"),
-    "overdue": (*_NAMES, "elapsed_s", "typical_s", "survival", "remaining_p50_s", "overdue"),
-    "trend": ("bucket", "n", "n_failed", "failure_rate", "ci_low", "ci_high", "p50_s", "p95_s"),
+    "streaks": (*_NAMES, "streak", "last_success_at"),
+    "last_good": (*_NAMES, "last_success_at", "age_s"),
+    "overdue": (*_NAMES[:2], "elapsed_s", "typical_s", "overdue"),
+    "trend": ("bucket", "n", "failure_rate", "ci_low", "ci_high", "p95_s"),
     "concurrency": ("bucket", "mean", "max", "n_open"),
     "quality": ("check", "n", "share", "meaning"),
+}
+_WORST_FIRST: Final = {
+    "duration_stats": "n", "failure_stats": "n_failed", "streaks": "streak", "last_good": "age_s",
+    "overdue": "elapsed_s",
 }  # fmt: skip
+_SENTENCES: Final = {"signature", "meaning", "filter", "id"}
 _FRACTIONS: Final = {"failure_rate", "ci_low", "ci_high", "share", "survival"}
 _GROUPED: Final = {"duration_stats", "failure_stats", "trend"}
 _FIRST_LOOK: Final = ["createdAt", "operation", "result.code", "tenant.name", "resource.name"]
@@ -90,12 +99,20 @@ def _filtered(command: Command) -> Command:
         given = {name: options.pop(name) for name in _CONDITIONS}
         with _usage():
             where = ak.Filter(**{name: value for name, value in given.items() if value})
+        since, until = where.since, where.until
+        stamps = isinstance(since, pd.Timestamp) and isinstance(until, pd.Timestamp)
+        if stamps and since >= until:  # type: ignore[operator]
+            raise click.UsageError(f"nothing lies between --since and --until: {where}")
         return command(where=where, **options)
 
     wrapped: Command = with_filter
     many = {field.name for field in fields(ak.Filter) if field.default == ()}
     for name, text in reversed(_CONDITIONS.items()):
-        wrapped = click.option(f"--{name}", multiple=name in many, help=text)(wrapped)
+        words = click.Choice(_WORDS[name]) if name in _WORDS else None
+        option = click.option(
+            f"--{name}", multiple=name in many, help=text, type=words, show_choices=False
+        )
+        wrapped = option(wrapped)
     return wrapped
 
 
@@ -117,7 +134,7 @@ def cli() -> None:
 @_verbose
 @_rows
 def load(source: str | None, where: ak.Filter, as_json: bool, verbose: bool, rows: int) -> None:
-    """Load activities and look at the first of them.
+    """Load activities and look at the newest of them.
 
     \b
     activitykit load --since 24h --result error
@@ -129,7 +146,7 @@ def load(source: str | None, where: ak.Filter, as_json: bool, verbose: bool, row
         for item in ak.unflatten(df):
             click.echo(json.dumps(item, ensure_ascii=False))
         return
-    _show(df[_FIRST_LOOK].head(rows), f"{min(rows, len(df)):,} of {counted(len(df), 'activity')}")
+    _show(df[_FIRST_LOOK].tail(rows), f"{min(rows, len(df)):,} of {counted(len(df), 'activity')}")
 
 
 @cli.command()
@@ -153,7 +170,7 @@ def snapshot(path: Path, source: str | None, where: ak.Filter, verbose: bool) ->
 @click.argument("statistic", type=click.Choice(list(_SHOWN)))
 @_source
 @click.option("--by", multiple=True, help="Column to group by; repeat for several.")
-@click.option("--sort", help="Column to sort the printed table by, greatest first.")
+@click.option("--sort", help="Column to sort by, greatest first; else what matters most.")
 @_rows
 @_filtered
 @_as_json
@@ -177,9 +194,9 @@ def stats(
     if as_json:
         _print(result, "", as_json=True)
         return
-    if sort:
-        require(result.columns, [sort], "--sort")
-        result = result.sort_values(sort, ascending=False, kind="stable")
+    if order := sort or _WORST_FIRST.get(statistic):
+        require(result.columns, [order], "--sort")
+        result = result.sort_values(order, ascending=False, kind="stable")
     shown = result[[*by, *_SHOWN[statistic]]].head(rows)
     _show(shown, f"{statistic}: {len(shown)} of {counted(len(result), 'row')}")
 
@@ -207,7 +224,9 @@ def report(
     activitykit report november.parquet --period month
     """
     df = _load(source, where, verbose)
-    click.echo(ak.write_report(df, out, period=period, tz=tz, title=title))
+    # without a row nothing else says when "now" is, and silence is worth a report as well
+    as_of = pd.Timestamp.now("UTC") if df.empty else None
+    click.echo(ak.write_report(df, out, period=period, tz=tz, title=title, as_of=as_of))
 
 
 @cli.command()
@@ -311,8 +330,8 @@ def demo(out: Path, count: int) -> None:
     with ak.demo.serve(items, faults=slowly) as service, _environment(_settings(service)):
         _tell("snapshot", kept, "--since", "30d")
     _tell("load", kept, "--rows", 8)
-    _tell("stats", "duration_stats", kept, "--by", "operation", "--sort", "n")
-    _tell("stats", "failure_stats", kept, "--by", "tenant.name", "--sort", "n_failed")
+    _tell("stats", "duration_stats", kept, "--by", "operation")
+    _tell("stats", "failure_stats", kept, "--by", "tenant.name")
     _tell("report", kept, "--period", "7d", "-o", page)
     click.echo(
         f"\nOpen {page.resolve()} in a browser; {kept} holds the data.\n"
@@ -332,7 +351,10 @@ def run() -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("activitykit: interrupted", err=True)
         return 130
-    except ak.ActivityKitError as error:
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ak.ActivityKitError, OSError) as error:
         click.echo(f"activitykit: {error}", err=True)
         return 1
     return 0
@@ -343,9 +365,13 @@ def _load(source: str | None, where: ak.Filter, verbose: bool) -> pd.DataFrame:
     # a bar is for people; in a pipe or a schedule it would bury the one line that an error gets
     progress = sys.stderr.isatty()
     if source:
-        return ak.load(source, where, progress=progress)
-    with ak.Client.from_env() as client:
-        return ak.load(client, where, progress=progress)
+        df = ak.load(source, where, progress=progress)
+    else:
+        with ak.Client.from_env() as client:
+            df = ak.load(client, where, progress=progress)
+    if df.empty:
+        click.echo(f"No activity matches {where}", err=True)
+    return df
 
 
 def _log_requests(verbose: bool) -> None:
@@ -414,7 +440,9 @@ def _show(df: pd.DataFrame, title: str) -> None:
         # text may be folded, numbers and times never
         fixed = number or zone is not None
         justify: JustifyMethod = "right" if number else "left"
-        table.add_column(heading, justify=justify, overflow="fold", no_wrap=fixed)
+        table.add_column(
+            heading, justify=justify, overflow="fold", no_wrap=fixed, min_width=0 if fixed else 12
+        )
     for row in df.itertuples(index=False):
         # Text, because a name may hold what rich takes for markup
         cells = (_cell(name, value) for name, value in zip(df.columns, row, strict=True))
@@ -436,4 +464,5 @@ def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - a cell of any type
         text = f"{value:.1%}"
     else:
         text = f"{value:,.4g}" if isinstance(value, float) else str(value)
+        text = text if name in _SENTENCES else short(text)
     return text

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from activitykit.errors import SchemaError
@@ -233,10 +234,15 @@ def require(available: Iterable[str], needed: Iterable[str], what: str) -> None:
     have = list(available)
     missing = [name for name in needed if name not in have]
     if missing:
+        close = [near for name in missing for near in get_close_matches(name, have, n=1)]
         shown = ", ".join(have[:40]) + (", …" if len(have) > 40 else "")
+        advice = (
+            f"Did you mean {', '.join(close)}?"
+            if close
+            else f"Available: {shown or 'none'}. ak.load() and ak.flatten() give all core columns."
+        )
         raise SchemaError(
-            f"{what} needs the column(s) {', '.join(missing)}, which the frame lacks."
-            f" Available: {shown or 'none'}. Load activities with ak.load() or ak.flatten().",
+            f"{what} needs the column(s) {', '.join(missing)}, which the frame lacks. {advice}",
             missing,
             have,
         )

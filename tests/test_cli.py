@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 import tenacity
+from rich.console import Console
 
 import activitykit as ak
 from activitykit import cli
@@ -72,6 +73,26 @@ def test_every_statistic_prints(command, export, statistic):
     printed = pd.DataFrame(json.loads(out))[counts].to_numpy().tolist()
     assert (code, printed) == (0, result[counts].to_numpy().tolist())
     assert command("stats", statistic, export)[0] == 0
+
+
+@pytest.mark.parametrize("statistic", ["duration_stats", "failure_stats", "overdue", "trend"])
+def test_tables_fit_80_columns(command, export, statistic, monkeypatch):
+    """In the narrowest usual terminal no line is cut and no number loses its unit."""
+    monkeypatch.setattr("activitykit.cli.Console", lambda **_: Console(width=80))
+    by = ["--by", "tenant.name"] if statistic in {"duration_stats", "failure_stats"} else []
+    out = command("stats", statistic, export, *by)[1].splitlines()
+    heading = " ".join(out[2].split())
+    shown = " ".join([*by[1:], *cli._SHOWN[statistic]])
+    assert heading.replace(" (UTC)", "") == shown
+    assert max(map(len, out)) <= 80
+
+
+def test_an_empty_selection_is_said(command, export, tmp_path):
+    """Nothing found is said in words, and gets its report: silence may be what is wrong."""
+    _, out, err = command("load", export, "--type", "nosuch", "--json")
+    assert (out, err) == ("", "No activity matches ak.Filter(type='nosuch')\n")
+    assert command("report", export, "--type", "nosuch", "-o", tmp_path / "r.html")[0] == 0
+    assert (tmp_path / "r.html").stat().st_size > 0
 
 
 def test_groups_are_passed_on(command, export):
@@ -156,7 +177,9 @@ def test_our_errors_are_one_line(command, export, tmp_path, monkeypatch, words, 
     [["laod"], ["load", "--sicne", "7d"], ["load", "--since", "tomorrow"],
      ["stats", "streaks", "x", "--by", "type"], ["stats", "mean"], ["load", "--on", "noon"],
      ["simulate", "5", "--until", "noon"], ["serve", "-n", "-3"], ["load", "--rows", "-1"],
-     ["serve", "--variants", "cursor=top"], ["serve", "--faults", "429"]],
+     ["load", "--state", "running"], ["load", "--result", "failed"],
+     ["load", "--since", "7d", "--until", "8d"], ["serve", "--variants", "cursor=top"],
+     ["serve", "--faults", "429"]],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2(command, words):
     """A command line that cannot be meant is refused before anything happens."""

@@ -70,8 +70,8 @@ def test_python_blocks_run(code):
 def test_shell_lines_run(line):
     """Each line for a shell names a real target, extra or setting, or is a command that runs."""
     if line.startswith("activitykit"):
-        if "week.parquet" in line and "snapshot" not in line:
-            ak.write_snapshot(ak.flatten(ak.demo.simulate(300)), "week.parquet")
+        if "weeks.parquet" in line and "snapshot" not in line:
+            ak.write_snapshot(ak.flatten(ak.demo.simulate(300)), "weeks.parquet")
         if "archive" in line and "sync" not in line:
             ak.Archive("archive").sync(ak.Client.from_env(), progress=False)
         subprocess.run([sys.executable, "-m", *shlex.split(line)], check=True, capture_output=True)
