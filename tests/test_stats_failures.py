@@ -35,6 +35,40 @@ def test_without_clusters_the_table_holds_plain_wilson(make_frame):
     assert (row["n_failed"], row["failure_rate"], row["design_effect"]) == (9, 0.15, 1)
 
 
+GROUPED = [
+    (ak.duration_stats, "p95_s"), (ak.survival, "survival"), (ak.failure_stats, "note"),
+    (ak.failure_reasons, "domain"), (ak.trend, "bucket"), (ak.weekly_load, "hour"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("statistic", "taken"), GROUPED)
+def test_groups_that_cannot_be_are_refused(simulated, statistic, taken):
+    """A group named like a column of the result, or no name at all, is one clear error."""
+    with pytest.raises(ValueError, match=f"by='{taken}'.*rename"):
+        statistic(simulated.assign(**{taken: "x"}), by=["type", taken])
+    for by in (5, [None]):
+        with pytest.raises(ValueError, match="give the name of a column"):
+            statistic(simulated, by=by)
+    assert statistic(simulated, by=pd.Index(["type"])).columns[0] == "type"
+
+
+@pytest.mark.parametrize("value", [0, 1, -0.1, 2, float("nan"), "95%", None])
+@pytest.mark.parametrize(
+    ("statistic", "name"),
+    [
+        (ak.failure_stats, "confidence"),
+        (ak.trend, "confidence"),
+        (ak.weekly_load, "confidence"),
+        (ak.survival, "confidence"),
+        (ak.overdue, "longest_share"),
+    ],
+)
+def test_fractions_lie_between_0_and_1(simulated, statistic, name, value):
+    """Anything else is refused by the name of the parameter."""
+    with pytest.raises(ValueError, match=f"{name}={value!r}.*between 0 and 1"):
+        statistic(simulated, **{name: value})
+
+
 def test_student_quantiles_agree_with_scipy():
     """The expansion is good to 0.2 % from four degrees of freedom on."""
     for level in (0.8, 0.9, 0.95, 0.98):

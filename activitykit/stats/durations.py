@@ -134,7 +134,7 @@ def duration_stats(
     SchemaError
         When a needed column or a column of `by` is missing.
     ValueError
-        When a quantile is not between 0 and 1.
+        When a quantile is not between 0 and 1, or `by` names a column of the result.
 
     Notes
     -----
@@ -152,9 +152,9 @@ def duration_stats(
     >>> table.attrs["activitykit"]["left_out"]["legacy"] == table["n_legacy"].sum()
     np.True_
     """
-    if not all(0 < q < 1 for q in quantiles):
-        raise ValueError(f"quantiles={quantiles!r}; give numbers between 0 and 1, such as 0.95")
-    by = frames.names(by)
+    for q in quantiles:
+        frames.fraction("quantiles", q)
+    by = frames.names(by, _columns(quantiles))
     rows = engines.scan(df, [*NEEDS, *frames.moment_needs(as_of)], "duration_stats", by)
     moment = frames.resolve(rows, as_of)
     since = selection_start(df, selected_since, moment)
@@ -189,12 +189,15 @@ def duration_table(
     counts = {reason: int(table[f"_{reason}"].sum()) for reason in reasons}
     table["share_running"] = table["_censored"] / table["n_used"].where(table["n_used"] > 0)
     table["note"] = _explain(table, list(asked))
-    columns = [
-        "n", "n_finished", "n_running", "n_legacy", *asked, "max_s", "queue_p50_s", "queue_p95_s",
-        "n_used", "share_running", "note",
-    ]  # fmt: skip
     entry = {"selected_since": str(since)} if since is not None else {}
-    return frames.tidy(table, columns, by=by, counts=counts, as_of=as_of, **entry)
+    return frames.tidy(table, _columns(quantiles), by=by, counts=counts, as_of=as_of, **entry)
+
+
+def _columns(quantiles: Sequence[float]) -> list[str]:
+    return [
+        "n", "n_finished", "n_running", "n_legacy", *dict.fromkeys(map(quantile_name, quantiles)),
+        "max_s", "queue_p50_s", "queue_p95_s", "n_used", "share_running", "note",
+    ]  # fmt: skip
 
 
 def quantile_name(q: float) -> str:

@@ -69,7 +69,7 @@ def failure_stats(
     SchemaError
         When a needed column, a column of `by` or `cluster` is missing.
     ValueError
-        When `confidence` is not between 0 and 1.
+        When `confidence` is not between 0 and 1, or `by` names a column of the result.
 
     Notes
     -----
@@ -84,9 +84,7 @@ def failure_stats(
     >>> bool((rates["ci_low"] <= rates["failure_rate"]).all())
     True
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r}; give a number between 0 and 1, such as 0.95")
-    by = frames.names(by)
+    by = frames.names(by, COLUMNS)
     clusters = [cluster] if cluster else []
     rows = engines.scan(df, [*NEEDS, *clusters], "failure_stats", by)
     return failure_table(
@@ -104,6 +102,7 @@ def failure_table(
     roots: bool,
 ) -> pd.DataFrame:
     """Make the table of `failure_stats` from opened rows."""
+    frames.fraction("confidence", confidence)
     rows, counts = frames.left_out(rows, {"children": ~frames.root()} if roots else {})
     unit = engines.plain(cluster or "resource.id")
     rows = rows.with_columns(_unit=frames.folded(unit), _resource=frames.folded("resource_id"))
@@ -288,6 +287,8 @@ def failure_reasons(
     ------
     SchemaError
         When a needed column or a column of `by` is missing.
+    ValueError
+        When `by` names a column of the result.
 
     Notes
     -----
@@ -301,7 +302,7 @@ def failure_reasons(
     >>> ak.failure_reasons(df).columns[:4].tolist()
     ['signature', 'domain', 'code', 'n']
     """
-    by = frames.names(by)
+    by = frames.names(by, REASON_COLUMNS)
     rows = engines.scan(df, REASON_NEEDS, "failure_reasons", by)
     failed = frames.finished() & policy.test(FAILED)
     reasons = {"children": ~frames.root()} if roots else {}

@@ -3,7 +3,8 @@
 Conditions are narwhals expressions over the plain names of `engines`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Final
 
 import narwhals as nw
@@ -13,6 +14,7 @@ from pandas.api.typing import NaTType
 from activitykit.filters import Moment, format_time, is_span, to_timestamp
 from activitykit.schema import ATTRS, require
 from activitykit.stats.engines import Rows, categories, collect, keys_of, plain
+from activitykit.wording import short
 
 By = str | Sequence[str] | None
 
@@ -22,9 +24,37 @@ Time = pd.Timestamp | NaTType
 ALL: Final = "_all"
 
 
-def names(by: By) -> list[str]:
-    """Give the columns of ``by`` as a list without repeats."""
-    return list(dict.fromkeys([by] if isinstance(by, str) else by or ()))
+def names(by: By, taken: Collection[str]) -> list[str]:
+    """Give the columns of ``by`` as a list without repeats.
+
+    Raises
+    ------
+    ValueError
+        When one is no name, or is taken by a column of the result.
+    """
+    if by is None:
+        return []
+    found = [by] if isinstance(by, str) or not isinstance(by, Iterable) else list(by)
+    if not all(isinstance(name, str) for name in found):
+        raise ValueError(f"by={short(repr(by))}; give the name of a column, or a list of names")
+    if clash := [name for name in found if name in taken]:
+        raise ValueError(
+            f"by={clash[0]!r} is a column of the result as well; rename yours before, such as"
+            f" df.rename(columns={{{clash[0]!r}: {'my_' + clash[0]!r}}})"
+        )
+    return list(dict.fromkeys(found))
+
+
+def fraction(name: str, value: float) -> None:
+    """Check a parameter that lies between 0 and 1, both excluded.
+
+    Raises
+    ------
+    ValueError
+        When it does not.
+    """
+    if not (isinstance(value, Real) and 0 < value < 1):
+        raise ValueError(f"{name}={value!r}; give a number between 0 and 1, such as 0.95")
 
 
 def keyed(rows: Rows, by: Sequence[str]) -> tuple[Rows, list[str]]:

@@ -70,6 +70,8 @@ def overdue(
     ------
     SchemaError
         When a needed column is missing.
+    ValueError
+        When `longest_share` is not between 0 and 1.
 
     Notes
     -----
@@ -85,6 +87,7 @@ def overdue(
     >>> running["survival"].dropna().between(0, 1).all()
     np.True_
     """
+    frames.fraction("longest_share", longest_share)
     rows = engines.scan(df, NEEDS, "overdue")
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(

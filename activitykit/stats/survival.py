@@ -65,7 +65,7 @@ def survival(
     SchemaError
         When a needed column or a column of `by` is missing.
     ValueError
-        When `confidence` is not between 0 and 1.
+        When `confidence` is not between 0 and 1, or `by` names a column of the result.
 
     Notes
     -----
@@ -83,9 +83,8 @@ def survival(
     >>> curve["survival"].is_monotonic_decreasing
     True
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r}; give a number between 0 and 1, such as 0.95")
-    by = frames.names(by)
+    frames.fraction("confidence", confidence)
+    by = frames.names(by, COLUMNS)
     rows = engines.scan(df, [*NEEDS, *frames.moment_needs(as_of)], "survival", by)
     moment = frames.resolve(rows, as_of)
     since = selection_start(df, selected_since, moment)

@@ -63,7 +63,8 @@ def trend(
     SchemaError
         When a needed column, a column of `by` or `cluster` is missing.
     ValueError
-        When `freq` or `tz` cannot be read.
+        When `freq` or `tz` cannot be read, `confidence` is not between 0 and 1, or `by` names a
+        column of the result.
 
     Notes
     -----
@@ -78,7 +79,8 @@ def trend(
     >>> weeks["bucket"].dt.day_name().unique().tolist()
     ['Monday']
     """
-    by = frames.names(by)
+    columns = ["bucket", *failures.COLUMNS, "p50_s", "p95_s"]
+    by = frames.names(by, columns)
     clusters = [cluster] if cluster else []
     needed = [*NEEDS, *clusters, *frames.moment_needs(as_of)]
     rows = engines.scan(df, needed, "trend", by)
@@ -97,7 +99,6 @@ def trend(
     table["bucket"] = pd.to_datetime(table["bucket"].map(span), unit="s", utc=True).dt.tz_convert(
         tz
     )
-    columns = ["bucket", *failures.COLUMNS, "p50_s", "p95_s"]
     return frames.tidy(
         table, columns, by=by, counts={**counts, **notes["left_out"]}, as_of=moment, tz=tz,
         freq=freq, policy=repr(policy), confidence=confidence,
@@ -142,7 +143,8 @@ def weekly_load(
     SchemaError
         When a needed column, a column of `by` or `cluster` is missing.
     ValueError
-        When `tz` cannot be read.
+        When `tz` cannot be read, `confidence` is not between 0 and 1, or `by` names a column of
+        the result.
 
     Notes
     -----
@@ -158,7 +160,8 @@ def weekly_load(
     >>> bool(hours["hour"].between(0, 23).all())
     True
     """
-    by = frames.names(by)
+    columns = ["weekday", "hour", *failures.COLUMNS, "queue_p50_s", "queue_p95_s"]
+    by = frames.names(by, columns)
     clusters = [cluster] if cluster else []
     rows = engines.scan(df, [*NEEDS, *clusters], "weekly_load", by)
     rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
@@ -170,7 +173,6 @@ def weekly_load(
     left = table.attrs["activitykit"]["left_out"]
     waits = _waits(rows.filter(frames.root()) if roots else rows, keys)
     table = table.merge(waits, on=keys, how="left").astype({"weekday": "int64", "hour": "int64"})
-    columns = ["weekday", "hour", *failures.COLUMNS, "queue_p50_s", "queue_p95_s"]
     return frames.tidy(
         table, columns, by=by, counts={**counts, **left}, tz=tz, policy=repr(policy),
         confidence=confidence,
