@@ -7,9 +7,12 @@ list of criteria. So the same filter gives the same rows wherever they come from
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
+from numbers import Integral
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -19,7 +22,7 @@ from activitykit.schema import ATTRS, CORE, RESULT_CODES, STATES, note, parse_ti
 
 Moment = str | date | datetime | pd.Timestamp
 TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
-OneOrMore = str | Sequence[str]
+OneOrMore = str | Iterable[str]
 
 _SPAN = re.compile(r"(\d+)\s*([smhdw])", re.ASCII)
 _UNIT: Final = {
@@ -169,11 +172,11 @@ class Filter:
     resource_type: OneOrMore = ()
     started_by: OneOrMore = ()
     text: str = ""
-    id: int | Sequence[int] = ()
+    id: int | Iterable[int] = ()
     uuid: OneOrMore = ()
-    task: int | Sequence[int] = ()
-    workflow: int | Sequence[int] = ()
-    parent: int | Sequence[int] = ()
+    task: int | Iterable[int] = ()
+    workflow: int | Iterable[int] = ()
+    parent: int | Iterable[int] = ()
     tag: OneOrMore = ()
     sustainable: bool | None = None
     allow_deleted: bool | None = None
@@ -361,14 +364,18 @@ _LISTS: Final[Mapping[str, type]] = {
 
 
 def _as_tuple(name: str, value: Any, of: type) -> tuple[Any, ...]:  # noqa: ANN401 - checks what it is
-    values = (value,) if isinstance(value, of) else value
-    if not isinstance(values, Sequence) or any(
-        not isinstance(one, of) or isinstance(one, bool) for one in values
-    ):
-        kind = "a whole number" if of is int else "text"
-        raise ValueError(f"{name}={value!r}; give {kind} or a list of them")
+    kind, what = (
+        (Integral, "a whole number") if of is int else (str, 'text ("" for a missing value)')
+    )
+    single = isinstance(value, str | bytes) or not isinstance(value, Iterable)
+    values = [value] if single else list(value)
+    odd = [one for one in values if isinstance(one, bool) or not isinstance(one, kind)]
+    if odd:
+        shown = reprlib.repr(odd[0])
+        raise ValueError(f"{name}: cannot use {shown}; give {what} or a list of them")
     # plain values only: numpy's text would show as np.str_('…') in the Python that `repr` gives
-    return tuple(of(one) for one in values)
+    plain = [of(one) for one in values]
+    return tuple(sorted(plain) if isinstance(value, AbstractSet) else plain)
 
 
 def _literal(value: object) -> str:
@@ -392,7 +399,7 @@ def format_time(moment: pd.Timestamp, digits: int | None = None) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' if fraction else ''}{fraction}Z"
 
 
-def _spellings(values: Sequence[Any]) -> list[Any]:
+def _spellings(values: Iterable[Any]) -> list[Any]:
     """Add the lower- and upper-case forms of GUIDs, which producers spell as they like."""
     forms = (
         (value, value.lower(), value.upper())
@@ -424,10 +431,10 @@ def _is_plain(value: str, longest: int) -> bool:
 
 def _named(param: str, values: OneOrMore) -> list[tuple[str, str]]:
     """Send names as they are; a single one with wildcards or brackets by its longest plain part."""
-    sent = _exact(param, values, longest=_MAX_NAME)
-    if sent or len(values) != 1:
+    sent, names = _exact(param, values, longest=_MAX_NAME), list(values)
+    if sent or len(names) != 1:
         return sent
-    longest = max(_QUERY_SYNTAX.split(values[0]), key=len)
+    longest = max(_QUERY_SYNTAX.split(names[0]), key=len)
     return [(param, f"like({longest})")] if _is_plain(longest, _MAX_NAME) else []
 
 
@@ -450,7 +457,7 @@ def _result_criteria(wanted: OneOrMore) -> Iterator[Criterion]:
     codes = [value for value in wanted if value not in _WORDS]
     states = _states_of([value for value in wanted if value in UNFINISHED])
     ended = NO_RESULT in wanted
-    if len(codes) < len(wanted):
+    if not _WORDS.isdisjoint(wanted):
         yield (("result.code", _equals_any([*codes, ""])),)
         yield ("result.code", _equals_any(codes)), ("state", _in_states(states, ended=ended))
     elif wanted:
@@ -499,7 +506,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any type
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _equals_any(wanted: Sequence[Any]) -> _Test:
+def _equals_any(wanted: Iterable[Any]) -> _Test:
     forms = frozenset(_spellings(wanted))
     missing = "" in forms
 
@@ -513,7 +520,7 @@ def _equals_any(wanted: Sequence[Any]) -> _Test:
     return test
 
 
-def _like_any(wanted: Sequence[str]) -> _Test:
+def _like_any(wanted: Iterable[str]) -> _Test:
     patterns = [
         re.compile(".*".join(map(re.escape, form.split("*"))), re.DOTALL)
         for form in _spellings(wanted)
@@ -526,7 +533,7 @@ def _like_any(wanted: Sequence[str]) -> _Test:
     )
 
 
-def _below_any(wanted: Sequence[str]) -> _Test:
+def _below_any(wanted: Iterable[str]) -> _Test:
     roots = tuple(
         value if value.endswith("/") else f"{value}/" for value in wanted if value.startswith("/")
     )

@@ -149,6 +149,39 @@ def test_selecting_by_the_end_is_noted_on_the_result_alone():
     assert "ended_since" not in {**df.attrs["activitykit"], **other.attrs["activitykit"]}
 
 
+NAMES = pd.Series(["b", "a", "b"], dtype="str")
+
+
+@pytest.mark.parametrize(
+    "many", [["b", "a"], ("b", "a"), {"a": 1, "b": 2}.keys(), {"b", "a"}, NAMES.unique(), NAMES,
+             NAMES.to_numpy().astype(str), pd.Index(["b", "a"]), (one for one in "ba")],
+)  # fmt: skip
+def test_several_values_come_in_any_container(many):
+    """What pandas and numpy give is taken as it is; a set, in an order that is the same always."""
+    where = Filter(tenant=many)
+    assert set(where.tenant) == {"a", "b"}
+    assert all(type(one) is str for one in where.tenant)
+    if isinstance(many, set):
+        assert where.tenant == ("a", "b")
+
+
+def test_numbers_come_in_any_container_too():
+    """The integers of pandas and numpy become plain ones, which the Python of `repr` shows."""
+    for many in (pd.array([7, 8], dtype="Int64"), pd.Series([7, 8]), {8, 7}, range(7, 9)):
+        assert repr(Filter(id=many)) == "ak.Filter(id=[7, 8])"
+
+
+def test_a_bad_value_among_many_is_shown_alone():
+    """A missing name in a long column gives one short line that says what to give instead."""
+    names = pd.Series(["Customer"] * 10_000 + [None], dtype="str")
+    with pytest.raises(ValueError, match=r'^tenant: cannot use nan; give text \(""') as caught:
+        Filter(tenant=names)
+    assert len(str(caught.value)) < 120
+    for bad in (b"67", [["67"]], [True], [1.5]):
+        with pytest.raises(ValueError, match="task: cannot use"):
+            Filter(task=bad)
+
+
 def test_unknown_names_are_refused():
     """A misspelt condition is an error and not silently ignored."""
     with pytest.raises(TypeError, match="tenant_id"):
