@@ -147,6 +147,13 @@ class Filter:
     allow_deleted
         Ask the service for deleted activities as well; says nothing about the rows of a frame.
 
+    Raises
+    ------
+    ValueError
+        When a value is of the wrong kind, a time cannot be read, or ``on`` is none of the four.
+
+    Notes
+    -----
     GUIDs are found as given, in lower and in upper case, because producers differ. Empty text
     stands for a missing value: ``policy=""`` finds the activities without the name of a plan.
 
@@ -188,6 +195,13 @@ class Filter:
             moment = getattr(self, name)
             if moment is not None:
                 object.__setattr__(self, name, to_timestamp(moment))
+        if not isinstance(self.text, str):
+            raise ValueError(f"text={self.text!r}; give text")  # noqa: TRY004 - as for other fields
+        for name in ("sustainable", "allow_deleted"):
+            if not isinstance(getattr(self, name), bool | None):
+                raise ValueError(  # noqa: TRY004 - as for other fields
+                    f"{name}={getattr(self, name)!r}; give True, False or None"
+                )
         for name, of in _LISTS.items():
             object.__setattr__(self, name, _as_tuple(name, getattr(self, name), of))
 

@@ -191,7 +191,8 @@ def test_unknown_names_are_refused():
 @pytest.mark.parametrize(
     "bad", [{"since": "soon"}, {"since": "2026-01-01T00:00:00.0123456789Z"}, {"id": "7"},
             {"type": 5}, {"on": "queuedAt"}, {"id": True}, {"since": "1500-01-01"},
-            {"since": pd.NaT}],
+            {"since": pd.NaT}, {"text": 5}, {"text": None}, {"sustainable": "yes"},
+            {"sustainable": 1}, {"allow_deleted": "no"}],
 )  # fmt: skip
 def test_unreadable_values_are_refused(bad):
     """A value of the wrong kind is one clear ValueError that shows it."""

@@ -4,7 +4,6 @@ Conditions are narwhals expressions over the plain names of `engines`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from numbers import Real
 from typing import Any, Final
 
 import narwhals as nw
@@ -53,7 +52,7 @@ def fraction(name: str, value: float) -> None:
     ValueError
         When it does not.
     """
-    if not (isinstance(value, Real) and 0 < value < 1):
+    if not (isinstance(value, int | float) and 0 < value < 1):
         raise ValueError(f"{name}={value!r}; give a number between 0 and 1, such as 0.95")
 
 
