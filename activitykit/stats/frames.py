@@ -44,7 +44,7 @@ def names(by: By, taken: Collection[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def fraction(name: str, value: float) -> None:
+def fraction(name: str, value: object) -> None:
     """Check a parameter that lies between 0 and 1, both excluded.
 
     Raises
