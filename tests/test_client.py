@@ -10,6 +10,7 @@ import time
 import traceback
 import types
 import warnings
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import tenacity
@@ -413,6 +414,17 @@ def test_a_query_that_is_refused_anyway_is_told_in_the_first_words():
         pytest.raises(ak.BadQueryError, match="unsupported function 'gt' on field 'createdAt'"),
     ):
         list(client_of(service).pages(ak.Filter(since="2026-03-01", until="2026-03-02")))
+
+
+def test_a_plain_web_server_is_told_from_a_failing_service():
+    """A server of files, which knows no POST, is not taken for Acronis in trouble."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(ak.ConfigError, match="HTTP 501 with HTML"):
+        Client(address, client_id="a", client_secret="b").count()
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_bad_query_is_not_repeated(service):

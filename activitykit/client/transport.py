@@ -291,7 +291,7 @@ class Transport:
     def _post_form(self, sign: Sign, stop: threading.Event) -> bytes:
         def attempt() -> bytes:
             response, body = self._send("POST", _TOKEN_PATH, (), sign=sign)
-            if response.status_code in (200, 404, 405) and not is_token(body):
+            if response.status_code in (200, 404, 405, 501) and not is_token(body):
                 raise ConfigError(
                     f"{self.base_url} does not look like an Acronis data centre: POST"
                     f" {_TOKEN_PATH} answered HTTP {response.status_code}"
