@@ -62,6 +62,27 @@ def test_files_of_windows_powershell_are_read(tmp_path, encoding):
     assert ak.load(str(path))["type"].tolist() == ["Prüfung"]
 
 
+@pytest.mark.parametrize("name", ["A.JSON.GZ", "A.Json.Zst", "A.NDJSON", "A.PARQUET"])
+def test_endings_count_in_any_case(tmp_path, name):
+    """Windows and its programs write them as they like."""
+    path = tmp_path / name
+    if name == "A.PARQUET":
+        ak.write_snapshot(EXPECTED, path)
+    else:
+        with pa.output_stream(tmp_path / name.lower(), compression="detect") as file:
+            file.write(LINES.encode())
+        (tmp_path / name.lower()).replace(path)
+    assert ak.load(path, progress=False)["id"].tolist() == EXPECTED["id"].tolist()
+
+
+def test_an_open_file_is_refused_by_name(tmp_path):
+    """Its lines would be taken for activities; the message says what to give."""
+    path = tmp_path / "a.ndjson"
+    path.write_text(LINES, encoding="utf-8")
+    with path.open("rb") as file, pytest.raises(ak.ConfigError, match="give the path"):
+        ak.load(file)
+
+
 def test_joined_gzip_files_are_read_to_the_end(tmp_path):
     """Appending to a compressed export is common; all members count."""
     path = tmp_path / "a.ndjson.gz"
@@ -109,6 +130,25 @@ def test_the_notes_say_where_it_came_from(tmp_path):
     assert (notes["source"], notes["filter"]) == ("a.json", "ak.Filter(state='completed')")
     notes = ak.load(Service(), workers=2, progress=False).attrs[ATTRS]
     assert (notes["source"], notes["pages"], notes["complete"]) == (Service.base_url, 4, True)
+
+
+def test_nothing_is_lost_between_the_service_and_the_frame():
+    """Odd keys, mixed kinds, huge numbers and odd times survive HTTP, pages and flattening."""
+    odd = [2**63, 0.1, "é\U0001f600", [None, {}], {}, {"a.b": {"": -0.0, "\\": [1]}}, True, "2025"]
+    items = [
+        {"id": 2**60 + i, "createdAt": "2026-03-01T00:00:00.123456789Z", "startedAt": "soon",
+         "type": f"t{i % 3}", "x.y": value, "context": {"operation": value, f"k{i}": {"z": value}}}
+        for i, value in enumerate(odd)
+    ]  # fmt: skip
+    with ak.demo.serve(items) as service:
+        client = ak.Client(
+            service.base_url, client_id=service.client_id, client_secret=service.client_secret
+        )
+        df = ak.load(client, workers=2, progress=False)
+        fetched = list(client.activities())
+    back = {item["id"]: item for item in ak.unflatten(df)}
+    assert back == {item["id"]: item for item in fetched}
+    assert [back[item["id"]] | item for item in items] == [back[item["id"]] for item in items]
 
 
 def test_a_broken_walk_is_never_returned_as_if_it_were_whole():
