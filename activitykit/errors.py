@@ -80,7 +80,7 @@ class IncompleteError(ApiError):
     Attributes
     ----------
     partial
-        What had been fetched so far: a frame when raised by `load`, else the raw items, or None.
+        What had been fetched so far: a frame when raised by `load`, else None.
     """
 
     partial: Any = None
