@@ -65,7 +65,7 @@ def load(
     FlattenError
         When a file is empty, damaged, no JSON, or holds something that is no activity.
     ConfigError, SnapshotError, ArchiveError
-        When there is no such file, or it cannot be read.
+        When there is no such file, it cannot be read, or it is given as an open file.
 
     Warns
     -----
@@ -82,6 +82,11 @@ def load(
     if hasattr(source, "pages"):
         return _load_service(
             cast("Client", source), where, workers=workers, partial=partial, progress=progress
+        )
+    if hasattr(source, "read"):
+        # iterating over it would give its lines
+        raise ConfigError(
+            f"cannot load from an open {type(source).__name__}; give the path instead"
         )
     return _finish(flatten([source] if isinstance(source, Mapping) else source), "items", where)
 
@@ -125,7 +130,7 @@ def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataF
         raise ArchiveError(f"{path} is a folder, but no archive; give a file, or sync an archive")
     if not path.exists():
         raise ConfigError(f"there is no file {path}; check the name, or give a client")
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         from activitykit.snapshot import read_snapshot
 
         return read_snapshot(path, where=where)
@@ -144,12 +149,9 @@ def _chunks(path: Path, *, progress: bool) -> Iterator[bytes]:
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
 
+    compression = _COMPRESSION.get(path.suffix.lower())
     with pa.OSFile(str(path)) as file:
-        stream = (
-            pa.CompressedInputStream(file, _COMPRESSION[path.suffix])
-            if path.suffix in _COMPRESSION
-            else file
-        )
+        stream = pa.CompressedInputStream(file, compression) if compression else file
         bar = tqdm(
             total=file.size(), desc=path.name, unit="B", unit_scale=True,
             delay=1, leave=False, disable=not progress,
