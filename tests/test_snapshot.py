@@ -102,7 +102,7 @@ def test_rows_are_those_that_the_filter_selects(path, where):
     few = ["type", "id", "context.a\\.b", "context.", "context.\\\\"]
     part = ak.read_snapshot(path, where=where, columns=few)
     pd.testing.assert_frame_equal(part, expected[few])
-    assert part.attrs == DF.attrs
+    assert part.attrs == expected.attrs
 
 
 def test_pandas_polars_and_duckdb_can_read_the_file(path):
