@@ -266,6 +266,7 @@ def test_tiny_frames_open(items):
     board = ak.explore(ak.flatten(items))
     assert f"{len(items)} of {len(items)}" in board._said.value
     assert ("The frame has no activities" in board._views.value) == (not items)
+    assert board._span.value == "All"
     board._span.value = "7 d"
     assert board._alert.value == ""
 

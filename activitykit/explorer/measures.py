@@ -26,7 +26,6 @@ from activitykit.stats import duration_stats
 from activitykit.stats.durations import TOLERANCE
 from activitykit.stats.failures import rate_columns
 
-SORTS: Final = ("createdAt", "duration_s", "outcome", "operation", "tenant", "resource")
 _FAILED, _CHILD = VERDICTS.index("failed"), VERDICTS.index("child")
 _DECIDED: Final = VERDICTS.index("success")
 _WIDTHS: Final = tuple(
@@ -37,6 +36,7 @@ _WIDTHS: Final = tuple(
     )
 )  # fmt: skip
 _MOST_BUCKETS: Final = 120
+_MONDAY: Final = pd.Timestamp("1970-01-05").value  # for the weeks
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,7 @@ def _per_bucket(codes: Array, rows: Array, cuts: Array, size: int) -> Array:
 def _buckets(selection: Selection) -> pd.DatetimeIndex:
     """Give the edges of the buckets: the span chosen and as much again on either side.
 
+    They stay with the data, however far beyond it the span reaches.
     Without a span they reach from the newest activity back to the oldest, or, when the oldest
     hundredth is scattered over a long time, to the rest.
     """
@@ -229,21 +230,20 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
     known = created[created != np.iinfo(np.int64).min]
     if not len(known):
         return pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")])
-    first, last = (pd.Timestamp(edge, tz="UTC") for edge in (known[0], known[-1]))
-    most = pd.Timestamp(known[len(known) // 100], tz="UTC")
-    low = first if last - first <= 2 * (last - most) else most
-    high = last
+    # as integers, because a Timedelta ends at 292 years
+    first, most, last = (int(known[place]) for place in (0, len(known) // 100, -1))
+    low, high = first if last - first <= 2 * (last - most) else most, last
     since, until = edges(where) if where.on == "createdAt" else (None, None)
     if since is not None or until is not None:
-        since = since or min(first, until or first)
-        until = until or max(last, since)
-        pad = until - since
-        low, high = max(min(first, since), since - pad), min(max(last, until), until + pad)
-    fits = [width for width in _WIDTHS if (high - low) / width < _MOST_BUCKETS]
-    width = fits[0] if fits else _WIDTHS[-1]
-    origin = pd.Timestamp("1970-01-05", tz="UTC")  # a Monday, for the weeks
-    start = origin + (low - origin) // width * width
-    return pd.date_range(start, high + width, freq=width, unit="ns")
+        begin = first if since is None else min(max(since.value, first), last)
+        end = last if until is None else min(max(until.value, first), last)
+        pad = max(end - begin, 0)
+        low, high = max(first, begin - pad), min(last, max(begin, end) + pad)
+    fits = [width.value for width in _WIDTHS if (high - low) / width.value < _MOST_BUCKETS]
+    width = fits[0] if fits else _WIDTHS[-1].value
+    start = _MONDAY + (low - _MONDAY) // width * width
+    starts = np.arange(start, high + width + 1, width).view("datetime64[ns]")
+    return pd.DatetimeIndex(starts).tz_localize("UTC")
 
 
 def histogram(selection: Selection) -> pd.DataFrame:
@@ -327,7 +327,8 @@ def page(
     size
         Rows per page.
     sort
-        One of `SORTS`; rows that are equal in it come newest first.
+        ``createdAt``, ``duration_s`` or the name of a facet; rows that are equal in it come newest
+        first.
     descending
         Newest, longest or last first.
 

@@ -215,7 +215,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         )
 
     def _show_top(self, where: Filter) -> None:
-        spans = {name: self.selection.span(name) for name in [*SPANS, "All"]}
+        spans = {name: self.selection.span(name) for name in ["All", *SPANS]}
         self._quiet = True
         try:
             self._text.value = where.text
