@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from os import PathLike
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from activitykit.errors import SnapshotError
+from activitykit.files import replacing
 from activitykit.filters import PATHS, Filter, to_timestamp
 from activitykit.schema import ATTRS, CORE, SCHEMA_VERSION, require
 from activitykit.times import TIMESTAMP
@@ -56,22 +56,11 @@ def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
     [7]
     """
     path = Path(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with replacing(path) as file:
             _write(df, file)
-            _sync(file)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _sync_folder(path.parent)
     except (OSError, pa.ArrowException, TypeError, ValueError) as error:
         raise SnapshotError(f"the snapshot {path} cannot be written: {error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -128,11 +117,6 @@ def read_snapshot(
     if where is not None:
         df = where.select(df).reset_index(drop=True)
     return df if columns is None else df[list(columns)]
-
-
-def _sync(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 class _Hashed:
@@ -233,20 +217,3 @@ def _bounds(where: Filter | None) -> Any:  # noqa: ANN401 - Arrow is untyped
     if since is not None:
         return at >= since
     return None if until is None else at < until
-
-
-def _umask() -> int:
-    # the only way to ask is to set it
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a crash, where the system offers that."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

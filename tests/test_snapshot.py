@@ -1,6 +1,7 @@
 """One Parquet file: all or nothing, exact, and honest about where it came from."""
 
 import json
+import os
 
 import pandas as pd
 import pyarrow as pa
@@ -121,9 +122,9 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    for place in ("_write", "_sync"):
+    for where, name in ((snapshot, "_write"), (os, "fsync"), (os, "replace")):
         with monkeypatch.context() as patch:
-            patch.setattr(snapshot, place, fail)
+            patch.setattr(where, name, fail)
             with pytest.raises(ak.SnapshotError, match="No space left"):
                 ak.write_snapshot(DF.head(3), path)
         assert path.read_bytes() == before

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -13,6 +12,7 @@ import pandas as pd
 
 from activitykit import plots, stats
 from activitykit.errors import ConfigError
+from activitykit.files import replacing
 from activitykit.filters import Filter, Moment, is_span, to_timestamp
 from activitykit.palette import COLOUR, MARK
 from activitykit.report import sections
@@ -139,28 +139,14 @@ def write_report(
     )  # fmt: skip
     target = Path(path)
     try:
-        _replace(target, page)
+        with replacing(target) as file:
+            file.write(page.encode())
     except OSError as error:
         raise ConfigError(
             f"cannot write the report to {target}: {error.strerror or error};"
             " choose a file in a folder that exists and that you may write to"
         ) from error
     return target
-
-
-def _replace(target: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        # mkstemp files are private; give the report the permissions of any new file
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _scope(
