@@ -570,7 +570,7 @@ def test_verify_finds_what_is_wrong(tmp_path, items):
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
     """An archive is never put among other files, nor in the place of one."""
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(ak.ArchiveError, match=r"thesis\.txt"):
         Archive(tmp_path)
     with pytest.raises(ak.ArchiveError, match="is a file"):

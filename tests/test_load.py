@@ -125,7 +125,7 @@ def test_selecting_by_the_end_is_made_up_for_everywhere(tmp_path, source):
 def test_the_notes_say_where_it_came_from(tmp_path):
     """Source and filter are noted; of a path the name only."""
     path = tmp_path / "a.json"
-    path.write_text(PAGE)
+    path.write_text(PAGE, encoding="utf-8")
     notes = ak.load(path, ak.Filter(state="completed")).attrs[ATTRS]
     assert (notes["source"], notes["filter"]) == ("a.json", "ak.Filter(state='completed')")
     notes = ak.load(Service(), workers=2, progress=False).attrs[ATTRS]
@@ -205,6 +205,6 @@ def test_lines_are_counted_over_the_whole_file(tmp_path, monkeypatch):
     """A broken line far down is named by its number."""
     monkeypatch.setattr(front_door, "_BLOCK", 100)
     path = tmp_path / "a.ndjson"
-    path.write_text('{"id": 1, "type": "Download"}\n' * 50 + "{broken\n")
+    path.write_text('{"id": 1, "type": "Download"}\n' * 50 + "{broken\n", encoding="utf-8")
     with pytest.raises(ak.FlattenError, match="line 51"):
         ak.load(path)
