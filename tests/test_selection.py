@@ -224,6 +224,18 @@ def test_rankings_agree_with_the_statistics(df, cube):
         assert top["n_failed"].tolist()[: len(most)] == most.tolist()
 
 
+def test_ties_among_reasons_are_ordered(make_frame):
+    """Reasons that differ in their domain alone have one order, whatever that of the rows."""
+    domains = ["d", "b", "a", "c"]
+    df = make_frame([0, 1, 2, 3], [60] * 4, **{
+        "result.code": "error", "error_signature": "same", "result.error.code": "E",
+        "result.error.domain": domains,
+    })  # fmt: skip
+    for rows in (df, df[::-1], df.sample(frac=1, random_state=1)):
+        assert ak.failure_reasons(rows)["domain"].tolist() == sorted(domains)
+        assert measures.reasons(Selection(rows))["domain"].tolist() == sorted(domains)
+
+
 def test_the_timeline_counts_every_row_once(df, cube):
     """Bars and the rows said to be left out add up to the rows without the time filter."""
     for where in [ak.Filter(), *cases(df, 60)]:

@@ -305,7 +305,8 @@ def reasons(selection: Selection, limit: int = 6) -> pd.DataFrame:
     for name, (_, values) in parts.items():
         table[name] = np.array([*values, None], dtype=object)[table[name]]
     table = table.sort_values(
-        ["n_resources", "n", "signature", "code"], ascending=[False, False, True, True]
+        ["n_resources", "n", "signature", "code", "domain"],
+        ascending=[False, False, True, True, True],
     )
     return table.head(limit).reset_index(drop=True)
 

@@ -128,6 +128,7 @@ def duration_stats(
         ``legacy``, ``not_started``, ``no_result`` (completed without a result code),
         ``no_times`` (finished without both times), ``backwards`` (completedAt before startedAt),
         ``after_as_of`` (running, started later), ``unseen`` (ended before `selected_since`).
+        No rows give no rows, also without `by`.
 
     Raises
     ------

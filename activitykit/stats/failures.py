@@ -62,7 +62,8 @@ def failure_stats(
         ``failure_rate`` (failed / (success + failed)), ``ci_low``, ``ci_high``,
         ``design_effect`` (by which n was divided), ``note`` (why a number is missing or weak).
         ``attrs["activitykit"]["left_out"]`` counts ``children`` (not in ``n``) and, of the rows in
-        ``n``, those in no rate: ``unfinished``, ``cancelled``, ``unknown``.
+        ``n``, those in no rate: ``unfinished``, ``cancelled``, ``unknown``. No rows give no rows,
+        also without `by`.
 
     Raises
     ------
@@ -122,7 +123,8 @@ def failure_table(
     rated = [
         rate_columns(row, confidence, clustered=bool(cluster)) for row in table.to_dict("records")
     ]
-    table = table.join(pd.DataFrame(rated, columns=list(COLUMNS[-5:])))
+    rates = pd.DataFrame(rated, columns=list(COLUMNS[-5:]))
+    table = table.join(rates.astype(dict.fromkeys(COLUMNS[-5:-1], "float64")))
     return frames.tidy(
         table, COLUMNS, by=by, counts=counts, policy=repr(policy), confidence=confidence
     )
@@ -335,6 +337,7 @@ def failure_reasons(
     table["n_resources"] -= table["no_resource"]
     table["n_tenants"] -= table["no_tenant"]
     table = table.sort_values(
-        ["n_resources", "n", "signature", "code"], ascending=[False, False, True, True]
+        ["n_resources", "n", "signature", "code", "domain"],
+        ascending=[False, False, True, True, True],
     )
     return frames.tidy(table, REASON_COLUMNS, by=by, counts=counts, policy=repr(policy))

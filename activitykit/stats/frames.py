@@ -170,7 +170,9 @@ def tidy(
     table = table.sort_values(list(by), kind="stable") if by else table
     table = table[[*by, *columns]].reset_index(drop=True)
     integers = [name for name in columns if name.startswith("n_") or name in {"n", "streak"}]
-    table = table.astype(dict.fromkeys(integers, "int64"))
+    # without rows there is nothing to tell the types of text from
+    text = [name for name in ("note", "check") if name in columns]
+    table = table.astype(dict.fromkeys(integers, "int64") | dict.fromkeys(text, "str"))
     time = {} if as_of is None or pd.isna(as_of) else {"as_of": format_time(as_of)}
     kept = {reason: int(n) for reason, n in counts.items() if n}
     table.attrs = {ATTRS: {"left_out": kept, **time, **notes}}

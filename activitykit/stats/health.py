@@ -45,7 +45,7 @@ def streaks(
         where there is no UUID), ``resource.id`` (lower case), ``policy.id``, ``type``; ``streak``
         (failures since the last success, 0 if the last was good), ``last_outcome`` (success,
         failed, cancelled or unknown), ``last_run_at`` and ``last_success_at`` (completion, UTC),
-        the names of the last run, ``last_id``, ``n`` (finished runs).
+        ``tenant.id`` and the names of the last run, ``last_id``, ``n`` (finished runs).
         ``attrs["activitykit"]["left_out"]`` counts ``children``, ``unfinished``, ``no_time``
         (finished without a time) and ``after_as_of``.
 
@@ -152,7 +152,8 @@ def last_good(
         One row per tenant, resource and policy with a root activity, sorted: ``tenant.uuid`` (the
         numeric id where there is no UUID), ``resource.id`` (lower case), ``policy.id``;
         ``last_success_at`` (completion, UTC), ``age_s`` (seconds, missing when never), ``never``,
-        ``tenant.name``, ``resource.name``, ``policy.name``, ``n`` (root activities), ``n_failed``.
+        ``tenant.id``, ``tenant.name``, ``resource.name``, ``policy.name`` (of the latest activity),
+        ``n`` (root activities), ``n_failed``.
         ``attrs["activitykit"]["left_out"]`` counts ``children`` and ``after_as_of``.
 
     Raises
