@@ -145,16 +145,16 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
     """
     found = Decoded()
     batch: list[bytes] = []
-    size = aside = 0
+    size = waiting = 0
     for chunk in chunks:
         batch.append(chunk)
         size += len(chunk)
         if size >= _BATCH_BYTES:
             _add_chunks(found, batch)
-            batch, size, aside = [], 0, aside + size
-        if aside >= _ASIDE_BYTES:
+            batch, size, waiting = [], 0, waiting + size
+        if waiting >= _ASIDE_BYTES:
             _add_aside(found)
-            aside = 0
+            waiting = 0
     _add_chunks(found, batch)
     _add_aside(found)
     if found.refused:
@@ -197,8 +197,9 @@ def _add_chunks(found: Decoded, chunks: Sequence[bytes]) -> None:
     found.pages += len(chunks)
     root = found.shape((), None)
     with _collector_paused():
-        few = sum(map(len, chunks)) <= 4 * _BATCH_BYTES
-        columns = root.read_pages(chunks) if few else None
+        # what is longer is cut up, so that little of it is in memory as objects
+        is_small = sum(map(len, chunks)) <= 4 * _BATCH_BYTES
+        columns = root.read_pages(chunks) if is_small else None
         if columns is not None and _are_ids(ids := root.of("id", columns)):
             _add_columns(found, root, columns, None, _next_rows(found, len(ids)))
             found.lines += sum(map(_count_lines, chunks))
