@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 
@@ -189,27 +190,23 @@ class Cube:
         self.by_length = usable[np.argsort(seconds[usable], kind="stable")].astype(np.int32)
 
     def _verdicts(self) -> Array:
-        """Judge each row as `failure_stats` does, by result code and error code."""
-        policy, (codes, names) = DEFAULT_POLICY, self.column("result.code")
+        """Judge each row as `failure_stats` does: the policy looks at each pair of codes once."""
+        codes, names = self.column("result.code")
         errors, causes = self.column("result.error.code")
+        position, pairs = pd.factorize(codes.astype(np.int64) * (len(causes) + 1) + errors)
+        read = {
+            "result_code": _texts(names)[pairs // (len(causes) + 1)],
+            "result_error_code": _texts(causes)[pairs % (len(causes) + 1)],
+        }
+        told = nw.from_native(pd.DataFrame(read, dtype="str")).select(word=DEFAULT_POLICY.expr())
+        outcome = np.array([VERDICTS.index(word) for word in told["word"]], dtype=np.uint8)
         parents, ids = self.column("parentActivityId")
-
-        def any_of(codes: Array, values: Sequence[Any], wanted: Sequence[Any]) -> Array:
-            return np.array([*(value in wanted for value in values), False], dtype=bool)[codes]
-
-        stopped = any_of(codes, names, ["error"]) & any_of(errors, causes, policy.cancelled_errors)
-        child = ~any_of(parents, ids, [0]) & (parents < len(ids))
+        root = np.array([*(value == 0 for value in ids), True], dtype=bool)[parents]
         return np.select(
-            [
-                child,
-                ~self.finished,
-                stopped | any_of(codes, names, policy.neither),
-                any_of(codes, names, policy.success),
-                any_of(codes, names, policy.failure),
-            ],
-            [VERDICTS.index(word) for word in ("child", "unfinished", CANCELLED, SUCCESS, FAILED)],
-            default=VERDICTS.index(UNKNOWN),
-        ).astype(np.uint8)
+            [~root, ~self.finished],
+            [np.uint8(VERDICTS.index("child")), np.uint8(VERDICTS.index("unfinished"))],
+            default=outcome[position],
+        )
 
     def _facets(self) -> Sequence[Facet]:
         tenants = {*self.column("tenant.id")[1], *self.column("tenant.uuid")[1]}
@@ -281,6 +278,12 @@ class Cube:
         labels = [_LABELS.get(key, key) for key in used]
         values: list[tuple[str, ...]] = [(key,) for key in used]
         return Facet("outcome", "Outcome", "result", labels, values, grouped, ranked=False)
+
+
+def _texts(values: Sequence[Any]) -> Array:
+    """Give the values by code, None for what is missing or no text."""
+    found = [value if isinstance(value, str) else None for value in values]
+    return np.array([*found, None], dtype=object)
 
 
 def _outcome(result: object, state: object) -> str | None:

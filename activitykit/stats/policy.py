@@ -67,17 +67,9 @@ class OutcomePolicy:
             Text: ``success``, ``failed``, ``cancelled`` or ``unknown``, from the columns
             ``result.code`` and ``result.error.code``.
         """
-        stopped = (nw.col("result_code") == "error") & _one_of(
-            "result_error_code", self.cancelled_errors
-        )
-        known = [
-            (_one_of("result_code", self.neither) | stopped, CANCELLED),
-            (_one_of("result_code", self.success), SUCCESS),
-            (_one_of("result_code", self.failure), FAILED),
-        ]
         outcome = nw.lit(UNKNOWN)
-        for condition, name in reversed(known):
-            outcome = nw.when(condition).then(nw.lit(name)).otherwise(outcome)
+        for name in (SUCCESS, FAILED, CANCELLED):
+            outcome = nw.when(self.test(name)).then(nw.lit(name)).otherwise(outcome)
         return outcome
 
     def test(self, outcome: str) -> nw.Expr:
