@@ -14,6 +14,7 @@ import pyarrow as pa
 from activitykit.errors import ArchiveError, ConfigError, FlattenError, IncompleteError
 from activitykit.filters import Filter
 from activitykit.flatten import flatten, flatten_pages
+from activitykit.progress import bar
 from activitykit.schema import ATTRS
 
 if TYPE_CHECKING:
@@ -144,19 +145,10 @@ def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataF
 
 def _chunks(path: Path, *, progress: bool) -> Iterator[bytes]:
     """Read a file block by block; whole where it is not one JSON document per line."""
-    with warnings.catch_warnings():
-        # in a notebook without ipywidgets a plain bar is good enough
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-
     compression = _COMPRESSION.get(path.suffix.lower())
     with pa.OSFile(str(path)) as file:
         stream = pa.CompressedInputStream(file, compression) if compression else file
-        bar = tqdm(
-            total=file.size(), desc=path.name, unit="B", unit_scale=True,
-            delay=1, leave=False, disable=not progress,
-        )  # fmt: skip
-        with bar:
+        with bar(path.name, unit="B", total=file.size(), shown=progress) as so_far:
             block = stream.read(_BLOCK)
             if not block.strip():
                 raise FlattenError("the file is empty")
@@ -164,7 +156,7 @@ def _chunks(path: Path, *, progress: bool) -> Iterator[bytes]:
                 yield _utf8(block + stream.read())
                 return
             while block:
-                bar.update(file.tell() - bar.n)
+                so_far.update(file.tell() - so_far.n)
                 more = stream.read(_BLOCK)
                 cut = block.rfind(b"\n") + 1 if more else len(block)
                 if cut:

@@ -622,13 +622,28 @@ def test_a_keyring_without_an_answer_leaves_the_secret_missing(keyring, monkeypa
     assert len(keyring.asked) == 1
 
 
-def test_the_progress_bar_counts_rows_and_knows_the_total(service, capsys):
-    """One bar on standard error; no warnings about notebooks."""
+def test_the_progress_bar_counts_rows_and_knows_the_total(service, capsys, monkeypatch):
+    """One bar on standard error, gone at the end; no warnings about notebooks."""
+    seconds = itertools.count(step=2)
+    monkeypatch.setattr("tqdm.std.time", lambda: next(seconds))
     with client_of(service) as client, warnings.catch_warnings():
         warnings.simplefilter("error")
         for workers in (1, 4):
             list(client.pages(workers=workers, page_size=20, progress=True))
-            assert "240/240" in capsys.readouterr().err
+            shown = capsys.readouterr().err
+            assert "240/240" in shown
+            assert "\n" not in shown
+            assert not shown.rstrip("\r").rpartition("\r")[2].strip()
+
+
+def test_what_is_quick_shows_no_bar(service, capsys, tmp_path):
+    """Neither a load from the service nor one from a file flickers."""
+    with client_of(service) as client:
+        list(client.pages(workers=4, page_size=20, progress=True))
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(ITEMS), encoding="utf-8")
+    ak.load(path, progress=True)
+    assert not capsys.readouterr().err
 
 
 def test_two_hundred_loads_with_random_faults_are_exact_or_honest():

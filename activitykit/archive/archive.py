@@ -13,6 +13,7 @@ from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
 from activitykit.errors import ArchiveError, ConfigError
 from activitykit.filters import Filter, format_time, to_timestamp
 from activitykit.flatten import flatten_pages
+from activitykit.progress import bar
 from activitykit.schema import ATTRS
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Archive:
         workers
             How many requests may be under way at a time.
         progress
-            Show a bar.
+            Show a bar when it takes longer than a second.
 
         Returns
         -------
@@ -108,17 +109,15 @@ class Archive:
         ArchiveError
             When the archive cannot be written, or other syncs kept committing at the same time.
         """
-        from tqdm.auto import tqdm
-
         where = where or Filter()
         if where.on != "createdAt" and (where.since is not None or where.until is not None):
             raise ConfigError(f"an archive is synced over createdAt, not {where.on}")
         scope = (client.base_url, client.own_tenant(), ledger.condition(where))
         self._tables.create()
-        with tqdm(desc="archive", unit=" rows", unit_scale=True, disable=not progress) as bar:
+        with bar("archive", unit=" rows", shown=progress) as so_far:
             run = sync.Run(
                 tables=self._tables, client=client, where=where, scope=scope,
-                workers=workers, bar=bar, now=sync.clock(),
+                workers=workers, bar=so_far, now=sync.clock(),
             )  # fmt: skip
             done = list(sync.steps(run))
         return ledger.table(done, ["kind", "since", "until", "rows", "changed", "fetched_at"])

@@ -159,7 +159,7 @@ def _unfinished(run: Run) -> list[int]:
 def _carry_out(run: Run, step: _Step, *, own_watermark: bool = True) -> dict[str, Any]:
     """Fetch, commit, and note; what arrived before a failure is kept as well."""
     begun = clock()
-    run.bar.set_description(f"{step.kind} until {step.until:%Y-%m-%d %H:%M}")
+    run.bar.set_description(f"{step.kind} until {step.until:%Y-%m-%d %H:%M}", refresh=False)
     seen: set[int] = set()
     newest: list[datetime | None] = []
     changed, broken = 0, list[ApiError]()

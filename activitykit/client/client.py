@@ -3,12 +3,11 @@
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
 import msgspec
@@ -19,11 +18,11 @@ from activitykit.client.walk import Listing, Page, side_by_side
 from activitykit.client.windows import window_queries
 from activitykit.errors import ApiError, BadQueryError, ConfigError, IncompleteError
 from activitykit.filters import Filter
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from activitykit.progress import bar
 
 Lod = Literal["tiny", "short", "long", "full", "debug"]
+Plan = tuple[int | None, Iterator[Page]]
+"""How many rows there will be, if known, and the pages to come."""
 
 _API: Final = "/api/task_manager/v2"
 _WHERE_CREDENTIALS: Final = (
@@ -190,7 +189,7 @@ class Client:
         lod
             Level of detail; the service's own default is a full one.
         progress
-            Show a progress bar.
+            Show a bar when it takes longer than a second.
 
         Raises
         ------
@@ -201,51 +200,38 @@ class Client:
         """
         if not 1 <= workers <= MAX_CONNECTIONS:
             raise ConfigError(f"workers={workers}; choose 1 to {MAX_CONNECTIONS}")
-        bar = _bar("activities", shown=progress)
-        pages = self._pages(
-            where or Filter(), bar, self._listing("activities", page_size, lod), workers
-        )
-        return _honest(pages, bar)
+        listing = self._listing("activities", page_size, lod)
+        plan = partial(self._plan, where or Filter(), listing, workers, counted=progress)
+        return _honest(plan, "activities", shown=progress)
 
-    def _pages(
-        self, where: Filter, bar: "tqdm[Any]", listing: Listing, workers: int
-    ) -> Iterator[Page]:
+    def _plan(self, where: Filter, listing: Listing, workers: int, *, counted: bool) -> Plan:
         listing, params, first = self._first_page(listing, where.params())
         if first[1].after is None:
-            yield from listing.walk(params, first)
-            return
-        windows = self._windows(listing, where, params, first, workers, bar)
+            return None, listing.walk(params, first)
+        windows, rows = self._windows(listing, where, params, first, workers)
         if windows:
             # the rows of the first page lie in the windows too, so it is left out
             jobs = [partial(listing.walk, query, None) for query in windows]
         else:
             jobs = [partial(listing.walk, params, first)]
-            if not bar.disable:
-                bar.reset(total=_count(listing, params))
-        yield from side_by_side(jobs, workers, self._transport.abort)
+            rows = _count(listing, params) if counted else None
+        return rows, side_by_side(jobs, workers, self._transport.abort)
 
     def _windows(
-        self,
-        listing: Listing,
-        where: Filter,
-        params: Params,
-        first: Page,
-        workers: int,
-        bar: "tqdm[Any]",
-    ) -> list[Params]:
+        self, listing: Listing, where: Filter, params: Params, first: Page, workers: int
+    ) -> tuple[list[Params], int | None]:
         bounded = where.on == "createdAt" and (where.since or where.until) is not None
         if workers == 1 or self._one_sided or bounded in self._windowless:
-            return []
+            return [], None
         try:
             windows, rows = window_queries(listing, where, params, first[1].items or [], workers)
         except BadQueryError:
             self._windowless.add(bounded)
-            return []
+            return [], None
         except ApiError as error:
             _log.debug("no parallel windows: %s", error)
-            return []
-        bar.reset(total=rows or None)
-        return windows
+            return [], None
+        return windows, rows or None
 
     def _listing(self, name: str, page_size: int = 1000, lod: Lod | None = None) -> Listing:
         return Listing(
@@ -316,18 +302,16 @@ class Client:
             if key not in _NOT_OF_TASKS
         ]
 
-        def pages() -> Iterator[Page]:
+        def plan() -> Plan:
             sized, query, first = self._first_page(listing, params)
-            yield from sized.walk(query, first)
-
-        bar = _bar("tasks", shown=False)
+            return None, sized.walk(query, first)
 
         def matches(task: Mapping[str, Any]) -> bool:
             return where.matches(
                 {**task, "createdAt": task.get("enqueuedAt"), "taskId": task.get("id")}
             )
 
-        return _distinct(_honest(pages(), bar), matches)
+        return _distinct(_honest(plan, "tasks", shown=False), matches)
 
     def activity(self, id: int | str) -> dict[str, Any]:  # noqa: A002 - the field's name
         """Fetch one activity by its id."""
@@ -409,14 +393,15 @@ def _count(listing: Listing, params: Params) -> int | None:
         return None
 
 
-def _honest(pages: Iterator[Page], bar: "tqdm[Any]") -> Iterator[bytes]:
+def _honest(plan: Callable[[], Plan], what: str, *, shown: bool) -> Iterator[bytes]:
     """Yield the bodies; when the walk breaks off after the first, say that it is incomplete."""
     count = rows = 0
     try:
-        with bar:
+        total, pages = plan()
+        with bar(what, unit=" rows", total=total, shown=shown) as so_far:
             for body, envelope in pages:
                 count, rows = count + 1, rows + len(envelope.items or ())
-                bar.update(len(envelope.items or ()))
+                so_far.update(len(envelope.items or ()))
                 yield body
     except ApiError as error:
         if count == 0 or isinstance(error, IncompleteError):
@@ -426,15 +411,6 @@ def _honest(pages: Iterator[Page], bar: "tqdm[Any]") -> Iterator[bytes]:
             method=error.method, url=error.url, status=error.status, reason=error.reason,
             attempts=error.attempts,
         ) from error  # fmt: skip
-
-
-def _bar(what: str, *, shown: bool) -> "tqdm[Any]":
-    with warnings.catch_warnings():
-        # in a notebook without ipywidgets a plain bar is good enough
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-
-        return tqdm(desc=what, unit=" rows", unit_scale=True, disable=not shown)
 
 
 def _distinct(
