@@ -18,7 +18,16 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from activitykit.schema import ATTRS, CORE, RESULT_CODES, STATES, note, parse_time, require
+from activitykit.schema import (
+    ATTRS,
+    CORE,
+    KNOWN_TYPES,
+    RESULT_CODES,
+    STATES,
+    note,
+    parse_time,
+    require,
+)
 
 Moment = str | date | datetime | pd.Timestamp
 TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
@@ -125,8 +134,10 @@ class Filter:
         Activities without a readable time do not match.
     on
         ``createdAt``, ``startedAt``, ``updatedAt`` or ``completedAt``.
-    state, type, policy_type, resource_type, tag
+    state, policy_type, resource_type, tag
         Exact values.
+    type
+        Exact values, or names of the table of known types, such as "Backup" (see `operation`).
     result
         Result codes; ``queued`` and ``running`` stand for activities that have none yet, ``none``
         for those that ended, or are in an unknown state, without one.
@@ -223,7 +234,7 @@ class Filter:
     def _value_params(self) -> Iterator[tuple[str, str]]:
         yield from _exact("state", self.state or _states_of(self.result), known=STATES)
         yield from _exact("resultCode", self.result, known=RESULT_CODES)
-        yield from _exact("type", self.type)
+        yield from _exact("type", _types_of(self.type))
         yield from _id_or_name("resource", self.resource)
         yield from _id_or_name("policy", self.policy)
         yield from _exact("policyType", self.policy_type)
@@ -335,7 +346,8 @@ class Filter:
         """
         for path, field in _EXACT_PATHS.items():
             if wanted := getattr(self, field):
-                yield ((path, _equals_any(wanted)),)
+                forms = _types_of(wanted) if field == "type" else wanted
+                yield ((path, _equals_any(forms)),)
         yield from _result_criteria(self.result)
         for what, wanted in (("resource", self.resource), ("policy", self.policy)):
             if wanted:
@@ -422,6 +434,12 @@ def _spellings(values: Iterable[Any]) -> list[Any]:
         for value in values
     )
     return list(dict.fromkeys(form for group in forms for form in group))
+
+
+def _types_of(wanted: OneOrMore) -> list[str]:
+    """Add the types that a readable name such as "Backup" stands for."""
+    named = (kind for kind, name in KNOWN_TYPES.items() if name in wanted)
+    return list(dict.fromkeys([*wanted, *named]))
 
 
 def _guids_and_names(values: OneOrMore) -> tuple[list[str], list[str]]:
