@@ -64,6 +64,7 @@ def test_text_columns_may_hold_anything(name, odd):
     items = [{"id": 2**60, "type": "x", part: {key: odd} if key else odd}, {"id": 2**60 + 1}]
     found = ak.quality(ak.flatten(items)).set_index("check")
     assert found.loc["missing_resource", "n"] == 2 - (name == "resource.id")
+    assert found.loc["mixed_case_ids", "n"] <= (name == "resource.id")
 
 
 def test_stuck_and_future_rows_depend_on_as_of(make_frame):

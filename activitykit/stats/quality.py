@@ -132,9 +132,9 @@ def _checks(rows: Rows, as_of: Time, policy: OutcomePolicy) -> dict[str, nw.Expr
         "unknown_result": ~(col("result_code").is_in(RESULT_CODES) | col("result_code").is_null()),
         "unknown_outcome": frames.finished() & policy.test(UNKNOWN),
         "unknown_type": _unknown_type(),
-        "mixed_case_ids": (
-            col("resource_id").cast(nw.String) != frames.folded("resource_id")
-        ).fill_null(False),
+        # cast, because ids may be numbers; where one is missing pandas finds NaN unlike NaN
+        "mixed_case_ids": ~col("resource_id").is_null()
+        & (col("resource_id").cast(nw.String) != frames.folded("resource_id")).fill_null(False),
         "missing_tenant_uuid": col("tenant_uuid").is_null(),
         "missing_resource": frames.root() & col("resource_id").is_null(),
         "clock_skew": _skewed(rows),
