@@ -14,8 +14,8 @@ import pyarrow as pa
 from activitykit.errors import SnapshotError
 from activitykit.files import replacing
 from activitykit.filters import PATHS, Filter, to_timestamp
+from activitykit.flatten.times import TIMESTAMP
 from activitykit.schema import ATTRS, CORE, SCHEMA_VERSION, require
-from activitykit.times import TIMESTAMP
 
 if TYPE_CHECKING:
     import pandas as pd

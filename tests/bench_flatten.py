@@ -16,7 +16,7 @@ from bench import Cost, Figure, costs
 
 from activitykit.demo import simulate
 from activitykit.flatten import flatten_pages
-from activitykit.names import TIMES
+from activitykit.flatten.names import TIMES
 
 ROWS, FEW, MANY = 200_000, 10_000, 2_000_000
 PAGE = 1_000

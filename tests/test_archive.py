@@ -565,6 +565,24 @@ def test_verify_finds_what_is_wrong(tmp_path, items):
     assert archive.verify().set_index("check")["n"]["missing"] == len(items)
 
 
+def test_an_interval_leaves_files_unopened(tmp_path, items):
+    """A read of the last day does not even open the files of years ago."""
+    archive = Archive(tmp_path)
+    synced(archive, items)
+    where = ak.Filter(since=NOW - pd.Timedelta(1, "D"), state="completed")
+    old = [
+        path
+        for path in tmp_path.glob("activities/month=*/*.parquet")
+        if path.parent.name < "month=2026"
+    ]
+    assert old
+    for path in old:
+        path.unlink()
+    wanted = {item["id"] for item in items if where.matches(item)}
+    assert wanted
+    assert set(archive.read(where)["id"]) == wanted
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import activitykit as ak
 from activitykit.demo import simulate
-from activitykit.derive import blank_names, signature
+from activitykit.flatten.derive import blank_names, signature
 
 
 def one(**fields):

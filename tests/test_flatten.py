@@ -11,10 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import activitykit as ak
-from activitykit import decode, times
 from activitykit.demo import simulate
-from activitykit.flatten import flatten_pages
-from activitykit.names import RESERVED, TIMES, name_of, path_of
+from activitykit.flatten import decode, flatten_pages, times
+from activitykit.flatten.names import RESERVED, TIMES, name_of, path_of
 from activitykit.schema import ATTRS, CORE, DERIVED, parse_time
 
 KEYS = st.one_of(

@@ -38,7 +38,8 @@ def matching(dataset: Any, where: Filter | None, *, exact: bool) -> Any:  # noqa
     doubt = pc.scalar(False) if exact else pc.field(MISFIT)
     timed = _in_time(where)
     if timed is not None:
-        dataset = dataset.filter(timed | doubt)
+        # asked of the null ones alone, so that files are left out by the bounds of their times
+        dataset = dataset.filter(timed | (doubt & pc.field(where.on).is_null()))
     for criterion in where.criteria():
         beyond = sorted({path for path, _ in criterion} - _CORE_NAMES)
         if not beyond:

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from activitykit.filters import Filter
 from activitykit.flatten import flatten_pages
+from activitykit.flatten.times import TIMESTAMP, read_times, write_times
 from activitykit.schema import CORE, DERIVED, Kind, parse_time
-from activitykit.times import TIMESTAMP, read_times, write_times
 
 UNKNOWN_MONTH: Final = "unknown"
 MISFIT: Final = "misfit"

@@ -1,31 +1,4 @@
-"""Activities as JSON -> one flat frame, and back.
-
-What a load noted is in ``df.attrs["activitykit"]``, plain JSON throughout:
-
-``schema_version``
-    Of the columns, see `activitykit.schema`.
-``source``, ``filter``
-    Where the activities came from, and the filter as Python text; set by `load`.
-``ended_since``
-    The moment from which on ``completedAt`` chose the rows; only then, set by `Filter.select`.
-``complete``
-    False when the load broke off.
-``pages``, ``rows``
-    JSON documents or blocks of a file read, and activities found in them.
-``duplicates``
-    ``{"n": …, "example_ids": […]}``: further copies of activities, left out.
-``tasks_left_out``
-    Number of tasks found among activities.
-``conflicts``
-    One ``{"column", "kinds", "example_ids"}`` per column with mixed kinds, kept as JSON text;
-    ``kinds`` counts the rows of each kind.
-``unreadable_times``
-    One ``{"column", "n", "example_ids"}`` per time column with something that is no time.
-``json_columns``
-    Columns whose values are JSON text.
-``rest_columns``
-    Names of the columns that went to ``context_rest``.
-"""
+"""The frame: put together from decoded columns, and taken apart again."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -37,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from activitykit.decode import decode
-from activitykit.derive import derive
 from activitykit.errors import FlattenError
-from activitykit.names import RAW, RESERVED, REST, TIMES, path_of
-from activitykit.resolve import CORE_TYPE, resolve, rows_to_keep
+from activitykit.flatten.decode import decode
+from activitykit.flatten.derive import derive
+from activitykit.flatten.names import RAW, RESERVED, REST, TIMES, path_of
+from activitykit.flatten.resolve import CORE_TYPE, resolve, rows_to_keep
+from activitykit.flatten.times import TIMESTAMP, write_times
 from activitykit.schema import ATTRS, DERIVED, SCHEMA_VERSION, note
-from activitykit.times import TIMESTAMP, write_times
 
 _ITEMS_AT_ONCE: Final = 1_000
 _FIRST: Final = (*CORE_TYPE, *(column.name for column in DERIVED))

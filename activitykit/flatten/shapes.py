@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from activitykit.documents import UNREADABLE, Text, join
-from activitykit.names import name_of
+from activitykit.flatten.documents import UNREADABLE, Text, join
+from activitykit.flatten.names import name_of
 
 DEEPEST: Final = 6
 """Objects this many levels below the activity become columns, deeper ones stay as JSON text."""

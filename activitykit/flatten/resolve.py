@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitykit.decode import ARROW_TYPE, Decoded, Piece, Positions
-from activitykit.derive import PATHS as DERIVED_FROM
-from activitykit.documents import to_json
 from activitykit.filters import PATHS as FILTERED
-from activitykit.names import RAW, REST, TIMES
+from activitykit.flatten.decode import ARROW_TYPE, Decoded, Piece, Positions
+from activitykit.flatten.derive import PATHS as DERIVED_FROM
+from activitykit.flatten.documents import to_json
+from activitykit.flatten.names import RAW, REST, TIMES
+from activitykit.flatten.times import TIMESTAMP, read_times
 from activitykit.schema import CORE
-from activitykit.times import TIMESTAMP, read_times
 
 WIDEST: Final = 512
 """Columns beyond the core; in a wider load the rarest go to ``context_rest``."""

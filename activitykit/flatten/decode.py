@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from activitykit.documents import Text, compact, items_in, loads, to_json
 from activitykit.errors import FlattenError
-from activitykit.names import SURROGATE, name_of
-from activitykit.shapes import CONTEXT, DEEPEST, Columns, Path, Shape
+from activitykit.flatten.documents import Text, compact, items_in, loads, to_json
+from activitykit.flatten.names import SURROGATE, name_of
+from activitykit.flatten.shapes import CONTEXT, DEEPEST, Columns, Path, Shape
 
 ARROW_TYPE: Final = {
     "text": pa.large_string(),
