@@ -11,37 +11,18 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
 from numbers import Integral
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from activitykit.schema import (
-    ATTRS,
-    CORE,
-    KNOWN_TYPES,
-    RESULT_CODES,
-    STATES,
-    note,
-    parse_time,
-    require,
-)
+from activitykit.moments import Moment, format_time, parse_time, to_timestamp
+from activitykit.schema import ATTRS, CORE, KNOWN_TYPES, RESULT_CODES, STATES, note, require
 
-Moment = str | date | datetime | pd.Timestamp
 TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
 OneOrMore = str | Iterable[str]
 
-_SPAN = re.compile(r"(\d+)\s*([smhdw])", re.ASCII)
-_UNIT: Final = {
-    "s": pd.Timedelta(1, "s"),
-    "m": pd.Timedelta(1, "min"),
-    "h": pd.Timedelta(1, "h"),
-    "d": pd.Timedelta(1, "D"),
-    "w": pd.Timedelta(7, "D"),
-}
-_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:]+(\.\d{1,9})?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 # characters that the query language may read as its own, so they never stand in what is sent
 _QUERY_SYNTAX = re.compile(r"[()*%_\\]")
@@ -61,59 +42,6 @@ ENDED_SINCE: Final = "ended_since"
 
 NO_RESULT: Final = "none"
 """What `Filter.result` calls those without a result code that neither wait nor run."""
-
-
-def to_timestamp(moment: Moment, *, now: datetime | None = None) -> pd.Timestamp:
-    """Read a moment: a datetime, a date, ISO text, or a span such as "7d" that lies back from now.
-
-    Parameters
-    ----------
-    moment
-        Without a zone it is UTC. Spans count in ``s``, ``m``, ``h``, ``d`` (24 hours) and ``w``.
-    now
-        What spans count back from; the clock by default.
-
-    Returns
-    -------
-    pandas.Timestamp
-        In UTC, exact to the nanosecond.
-
-    Raises
-    ------
-    ValueError
-        When the text is no time, has more than nine fractional digits, or lies outside 1677-2262.
-
-    Examples
-    --------
-    >>> to_timestamp("2026-01-31T23:59:59.123456789")
-    Timestamp('2026-01-31 23:59:59.123456789+0000', tz='UTC')
-    """
-    try:
-        stamp = _read_moment(moment, now)
-        if pd.isna(stamp):
-            raise ValueError("no time at all")  # noqa: TRY301 - told like the other misreadings
-        utc = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-        return utc.as_unit("ns")
-    except (ValueError, OverflowError, TypeError) as error:
-        raise ValueError(
-            f"cannot read {moment!r} as a time ({error}); use ISO text such as"
-            ' "2026-01-31T22:00:00Z", a datetime, or a span such as "7d" or "36h"'
-        ) from error
-
-
-def is_span(moment: object) -> bool:
-    """Tell whether a moment is a span such as "7d", which needs something to count back from."""
-    return isinstance(moment, str) and _SPAN.fullmatch(moment.strip()) is not None
-
-
-def _read_moment(moment: Moment, now: datetime | None) -> pd.Timestamp:
-    if not isinstance(moment, str):
-        return pd.Timestamp(moment)
-    if span := _SPAN.fullmatch(moment.strip()):
-        return pd.Timestamp(now or datetime.now(UTC)) - int(span[1]) * _UNIT[span[2]]
-    if not _ISO.fullmatch(moment.strip()):
-        raise ValueError("not ISO text with at most nine fractional digits")
-    return pd.Timestamp(moment)
 
 
 _Test = Callable[[Any], bool]
@@ -410,19 +338,6 @@ def _literal(value: object) -> str:
     if isinstance(value, tuple):
         return repr(value[0]) if len(value) == 1 else repr(list(value))
     return repr(value)
-
-
-def format_time(moment: pd.Timestamp, digits: int | None = None) -> str:
-    """Write a time in UTC as the service does, by default without trailing zeros of the fraction.
-
-    Examples
-    --------
-    >>> format_time(pd.Timestamp("2026-01-31T22:00:00.5", tz="UTC"))
-    '2026-01-31T22:00:00.5Z'
-    """
-    fraction = f"{moment.value % 1_000_000_000:09d}"
-    fraction = fraction.rstrip("0") if digits is None else fraction[:digits]
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' if fraction else ''}{fraction}Z"
 
 
 def _spellings(values: Iterable[Any]) -> list[Any]:

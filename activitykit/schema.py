@@ -4,10 +4,8 @@
 the single source for the loader, the documentation and the error messages.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -185,42 +183,6 @@ KNOWN_TYPES: Final = {
     "NGMP_FullScan": "Malware scan",
 }
 """Aliases and GUIDs of ``type`` with a readable name; GUIDs are compared in upper case."""
-
-_RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_INT64 = range(-(2**63) + 1, 2**63)
-
-
-def parse_time(text: object) -> int | None:
-    """Read an RFC 3339 time exactly.
-
-    Returns
-    -------
-    int or None
-        Nanoseconds since 1970 in UTC; None for anything else, such as a number, a leap second or
-        a year outside 1677-2262, which 64-bit nanoseconds cannot hold.
-
-    Examples
-    --------
-    >>> parse_time("2025-10-10T17:22:10.33Z")
-    1760116930330000000
-    >>> parse_time("yesterday") is None
-    True
-    """
-    match = _RFC3339.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        return None
-    day, clock, fraction, zone = match.groups()
-    try:
-        moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-    except ValueError:
-        return None
-    since_epoch = moment - _EPOCH
-    seconds = since_epoch.days * 86_400 + since_epoch.seconds
-    nanoseconds = seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
-    return nanoseconds if nanoseconds in _INT64 else None
 
 
 def require(available: Iterable[str], needed: Iterable[str], what: str) -> None:

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from activitykit.errors import SnapshotError
 from activitykit.files import replacing
-from activitykit.filters import PATHS, Filter, to_timestamp
+from activitykit.filters import PATHS, Filter
 from activitykit.flatten.times import TIMESTAMP
+from activitykit.moments import to_timestamp
 from activitykit.schema import ATTRS, CORE, SCHEMA_VERSION, require
 
 if TYPE_CHECKING:

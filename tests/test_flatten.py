@@ -14,7 +14,8 @@ import activitykit as ak
 from activitykit.demo import simulate
 from activitykit.flatten import decode, flatten_pages, times
 from activitykit.flatten.names import RESERVED, TIMES, name_of, path_of
-from activitykit.schema import ATTRS, CORE, DERIVED, parse_time
+from activitykit.moments import parse_time
+from activitykit.schema import ATTRS, CORE, DERIVED
 
 KEYS = st.one_of(
     st.sampled_from(

@@ -10,7 +10,8 @@ import pytest
 
 from activitykit.demo import simulate, write_sample
 from activitykit.demo.simulate import UNTIL
-from activitykit.schema import KNOWN_TYPES, RESULT_CODES, STATES, parse_time
+from activitykit.moments import parse_time
+from activitykit.schema import KNOWN_TYPES, RESULT_CODES, STATES
 
 ROOT = Path(__file__).parents[1]
 DAY = 86_400_000_000_000

@@ -11,8 +11,9 @@ from activitykit.archive import ledger, rows, sync
 from activitykit.archive.conditions import matching
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
 from activitykit.errors import ArchiveError, ConfigError
-from activitykit.filters import Filter, format_time, to_timestamp
+from activitykit.filters import Filter
 from activitykit.flatten import flatten_pages
+from activitykit.moments import format_time, to_timestamp
 from activitykit.progress import bar
 from activitykit.schema import ATTRS
 

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from activitykit.filters import Filter
 from activitykit.flatten import flatten_pages
 from activitykit.flatten.times import TIMESTAMP, read_times, write_times
-from activitykit.schema import CORE, DERIVED, Kind, parse_time
+from activitykit.moments import parse_time
+from activitykit.schema import CORE, DERIVED, Kind
 
 UNKNOWN_MONTH: Final = "unknown"
 MISFIT: Final = "misfit"

@@ -16,7 +16,7 @@ from activitykit.client.transport import Params
 from activitykit.client.walk import Listing, side_by_side
 from activitykit.errors import ApiError
 from activitykit.filters import Filter
-from activitykit.schema import parse_time
+from activitykit.moments import parse_time
 
 Bounds = tuple[int | None, int | None]
 """Half-open interval in nanoseconds since 1970; None where it is open-ended."""

@@ -14,7 +14,7 @@ from activitykit.demo import wire
 from activitykit.demo.history import edits, history
 from activitykit.demo.runs import Group, Job, documented_failure
 from activitykit.demo.world import DAY, DOCUMENTED_HOST, Window, resource, stream
-from activitykit.filters import Moment, to_timestamp
+from activitykit.moments import Moment, to_timestamp
 
 UNTIL: Final = "2026-11-01T06:00:00Z"
 """End of the simulated time, fixed so that the same call gives the same data on any day."""

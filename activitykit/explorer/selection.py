@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer.cube import Array, Cube, Facet
-from activitykit.filters import ENDED_SINCE, GUID, Filter, format_time
+from activitykit.filters import ENDED_SINCE, GUID, Filter
+from activitykit.moments import format_time
 from activitykit.schema import note
 
 TIME: Final = "time"

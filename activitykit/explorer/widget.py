@@ -19,7 +19,8 @@ from activitykit.errors import ActivityKitError
 from activitykit.explorer import render
 from activitykit.explorer.selection import SPANS, Option, Selection, altered, edges
 from activitykit.explorer.svg import mark
-from activitykit.filters import Filter, format_time, to_timestamp
+from activitykit.filters import Filter
+from activitykit.moments import format_time, to_timestamp
 from activitykit.wording import short
 
 _LIMITS: Final = {

@@ -1,7 +1,7 @@
 """Columns of RFC 3339 text -> exact times, and back.
 
-The grammar is that of `schema.parse_time`. What the service usually sends is read in bulk by Arrow,
-the rest one by one.
+The grammar is that of `moments.parse_time`. What the service usually sends is read in bulk by
+Arrow, the rest one by one.
 """
 
 from typing import Any, Final
@@ -10,8 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from activitykit.filters import format_time
-from activitykit.schema import parse_time
+from activitykit.moments import format_time, parse_time
 
 TIMESTAMP: Final = pa.timestamp("ns", "UTC")
 

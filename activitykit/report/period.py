@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from activitykit.errors import ConfigError
-from activitykit.filters import Moment, is_span, to_timestamp
+from activitykit.moments import Moment, is_span, to_timestamp
 
 PeriodText = str | tuple[Moment, Moment]
 

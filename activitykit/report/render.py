@@ -13,7 +13,8 @@ import pandas as pd
 from activitykit import plots, stats
 from activitykit.errors import ConfigError
 from activitykit.files import replacing
-from activitykit.filters import Filter, Moment, is_span, to_timestamp
+from activitykit.filters import Filter
+from activitykit.moments import Moment, is_span, to_timestamp
 from activitykit.palette import COLOUR, MARK
 from activitykit.report import sections
 from activitykit.report.figures import svg

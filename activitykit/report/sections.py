@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from activitykit import stats
-from activitykit.filters import Filter, to_timestamp
+from activitykit.filters import Filter
+from activitykit.moments import to_timestamp
 from activitykit.report.period import Period
 from activitykit.schema import note
 

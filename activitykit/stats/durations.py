@@ -14,7 +14,8 @@ from typing import Any, Final
 import narwhals as nw
 import pandas as pd
 
-from activitykit.filters import ENDED_SINCE, Moment, is_span, to_timestamp
+from activitykit.filters import ENDED_SINCE
+from activitykit.moments import Moment, is_span, to_timestamp
 from activitykit.schema import note
 from activitykit.stats import engines, frames
 from activitykit.stats.engines import Rows

@@ -10,7 +10,7 @@ import narwhals as nw
 import pandas as pd
 from pandas.api.typing import NaTType
 
-from activitykit.filters import Moment, format_time, is_span, to_timestamp
+from activitykit.moments import Moment, format_time, is_span, to_timestamp
 from activitykit.schema import ATTRS, require
 from activitykit.stats.engines import Rows, categories, collect, keys_of, plain
 from activitykit.wording import short

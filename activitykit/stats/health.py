@@ -6,7 +6,7 @@ from typing import Any, Final
 import narwhals as nw
 import pandas as pd
 
-from activitykit.filters import Moment
+from activitykit.moments import Moment
 from activitykit.stats import engines, frames
 from activitykit.stats.engines import Rows
 from activitykit.stats.frames import Time

@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from activitykit.filters import Moment
+from activitykit.moments import Moment
 from activitykit.stats import engines, frames
 from activitykit.stats.durations import (
     NEEDS,

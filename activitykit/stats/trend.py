@@ -6,7 +6,7 @@ from typing import Any, Final
 import narwhals as nw
 import pandas as pd
 
-from activitykit.filters import Moment
+from activitykit.moments import Moment
 from activitykit.stats import engines, failures, frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
