@@ -18,12 +18,12 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     Parameters
     ----------
     target
-        Where the file shall be; its folder must exist.
+        Where the file shall be; its folder must exist. A link stays, and what it leads to changes.
 
     Raises
     ------
     OSError
-        When the folder is missing or full, or the file may not be written.
+        When the folder is missing or full, the file may not be written, or is a device.
 
     Examples
     --------
@@ -33,6 +33,9 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     >>> path.read_bytes()
     b'all'
     """
+    target = target.resolve()
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target} is no ordinary file, so it cannot be replaced")
     # opened plainly, and not by tempfile, it gets the permissions of any new file
     part = target.parent / f".activitykit-{uuid4().hex}.part"
     try:
