@@ -18,15 +18,11 @@ import numpy as np
 import pandas as pd
 
 from activitykit.moments import Moment, format_time, parse_time, to_timestamp
+from activitykit.query import GUID, OneOrMore, exact, guids_and_names, id_or_name, named, spellings
 from activitykit.schema import ATTRS, CORE, KNOWN_TYPES, RESULT_CODES, STATES, note, require
 
 TimeField = Literal["createdAt", "startedAt", "updatedAt", "completedAt"]
-OneOrMore = str | Iterable[str]
 
-GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-# characters that the query language may read as its own, so they never stand in what is sent
-_QUERY_SYNTAX = re.compile(r"[()*%_\\]")
-_MAX_NAME, _MAX_ID = 256, 64
 _SEARCHED: Final = (
     "type", "uuid", "tenant.name", "resource.name", "policy.name", "startedByUser",
     "context.title", "result.error.code", "result.error.reason", "result.error.debug.msg",
@@ -160,17 +156,17 @@ class Filter:
         return [*self._value_params(), *self._time_params()]
 
     def _value_params(self) -> Iterator[tuple[str, str]]:
-        yield from _exact("state", self.state or _states_of(self.result), known=STATES)
-        yield from _exact("resultCode", self.result, known=RESULT_CODES)
-        yield from _exact("type", _types_of(self.type))
-        yield from _id_or_name("resource", self.resource)
-        yield from _id_or_name("policy", self.policy)
-        yield from _exact("policyType", self.policy_type)
-        yield from _exact("resourceType", self.resource_type)
-        yield from _named("startedBy", self.started_by)
+        yield from exact("state", self.state or _states_of(self.result), known=STATES)
+        yield from exact("resultCode", self.result, known=RESULT_CODES)
+        yield from exact("type", _types_of(self.type))
+        yield from id_or_name("resource", self.resource)
+        yield from id_or_name("policy", self.policy)
+        yield from exact("policyType", self.policy_type)
+        yield from exact("resourceType", self.resource_type)
+        yield from named("startedBy", self.started_by)
         if all(map(GUID.fullmatch, self.uuid)):
-            yield from _exact("uuid", self.uuid)
-        yield from _exact("tag", self.tag)
+            yield from exact("uuid", self.uuid)
+        yield from exact("tag", self.tag)
         for param, field in _INTEGERS.items():
             yield from ((param, str(value)) for value in getattr(self, field))
         for flag in ("sustainable", "allow_deleted"):
@@ -279,7 +275,7 @@ class Filter:
         yield from _result_criteria(self.result)
         for what, wanted in (("resource", self.resource), ("policy", self.policy)):
             if wanted:
-                guids, names = _guids_and_names(wanted)
+                guids, names = guids_and_names(wanted)
                 yield (f"{what}.id", _equals_any(guids)), (f"{what}.name", _like_any(names))
         if self.tenant:
             ids = _equals_any([value for value in self.tenant if value])
@@ -340,56 +336,10 @@ def _literal(value: object) -> str:
     return repr(value)
 
 
-def _spellings(values: Iterable[Any]) -> list[Any]:
-    """Add the lower- and upper-case forms of GUIDs, which producers spell as they like."""
-    forms = (
-        (value, value.lower(), value.upper())
-        if isinstance(value, str) and GUID.fullmatch(value)
-        else (value,)
-        for value in values
-    )
-    return list(dict.fromkeys(form for group in forms for form in group))
-
-
 def _types_of(wanted: OneOrMore) -> list[str]:
     """Add the types that a readable name such as "Backup" stands for."""
     named = (kind for kind, name in KNOWN_TYPES.items() if name in wanted)
     return list(dict.fromkeys([*wanted, *named]))
-
-
-def _guids_and_names(values: OneOrMore) -> tuple[list[str], list[str]]:
-    guids = [value for value in values if GUID.fullmatch(value)]
-    return guids, [value for value in values if not GUID.fullmatch(value)]
-
-
-def _exact(
-    param: str, values: OneOrMore, *, known: Sequence[str] = (), longest: int = _MAX_ID
-) -> list[tuple[str, str]]:
-    """Send alternatives as they are, or nothing when the service might misread one of them."""
-    forms = _spellings(values)
-    if all(_is_plain(form, longest) and (not known or form in known) for form in forms):
-        return [(param, form) for form in forms]
-    return []
-
-
-def _is_plain(value: str, longest: int) -> bool:
-    return 0 < len(value) <= longest and not _QUERY_SYNTAX.search(value)
-
-
-def _named(param: str, values: OneOrMore) -> list[tuple[str, str]]:
-    """Send names as they are; a single one with wildcards or brackets by its longest plain part."""
-    sent, names = _exact(param, values, longest=_MAX_NAME), list(values)
-    if sent or len(names) != 1:
-        return sent
-    longest = max(_QUERY_SYNTAX.split(names[0]), key=len)
-    return [(param, f"like({longest})")] if _is_plain(longest, _MAX_NAME) else []
-
-
-def _id_or_name(what: str, values: OneOrMore) -> list[tuple[str, str]]:
-    guids, names = _guids_and_names(values)
-    if guids and names:
-        return []  # the service joins different fields by "and", never by "or"
-    return _exact(f"{what}Id", guids) if guids else _named(f"{what}Name", names)
 
 
 def _states_of(results: OneOrMore) -> list[str]:
@@ -454,7 +404,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any type
 
 
 def _equals_any(wanted: Iterable[Any]) -> _Test:
-    forms = frozenset(_spellings(wanted))
+    forms = frozenset(spellings(wanted))
     missing = "" in forms
 
     def test(value: Any) -> bool:  # noqa: ANN401
@@ -470,7 +420,7 @@ def _equals_any(wanted: Iterable[Any]) -> _Test:
 def _like_any(wanted: Iterable[str]) -> _Test:
     patterns = [
         re.compile(".*".join(map(re.escape, form.split("*"))), re.DOTALL)
-        for form in _spellings(wanted)
+        for form in spellings(wanted)
     ]
     missing = "" in wanted
     return lambda value: (

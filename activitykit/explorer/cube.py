@@ -13,7 +13,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from activitykit.filters import GUID, NO_RESULT, UNFINISHED, Filter, encode
+from activitykit.filters import NO_RESULT, UNFINISHED, Filter, encode
+from activitykit.query import GUID
 from activitykit.schema import RESULT_CODES, STATES, note, require
 from activitykit.stats import durations
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer.cube import Array, Cube, Facet
-from activitykit.filters import ENDED_SINCE, GUID, Filter
+from activitykit.filters import ENDED_SINCE, Filter
 from activitykit.moments import format_time
+from activitykit.query import GUID
 from activitykit.schema import note
 
 TIME: Final = "time"

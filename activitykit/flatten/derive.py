@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activitykit.query import GUID
 from activitykit.schema import KNOWN_TYPES
 
 _LOOK_UP: Final = ("debug.msg", "context.cause_str", "reason", "code")
@@ -37,7 +38,7 @@ PATHS: Final = frozenset({*_ERRORS, *_NAMES})
 
 # a longer sentence groups no better, and hostile ones would take long
 _LONGEST: Final = 1_000
-_GUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GUID: Final = GUID.pattern
 _QUOTED: Final = r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|`[^`]*`"""
 _QUOTED_OR_ID: Final = re.compile(f"(?P<name>{_QUOTED})|(?P<id>{_GUID})", re.IGNORECASE)
 # the first that fits wins; error codes in hex say what failed, so they stay
