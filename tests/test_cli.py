@@ -12,6 +12,7 @@ from rich.console import Console
 
 import activitykit as ak
 from activitykit import cli
+from activitykit.cli import stats
 
 ACCOUNT = ("ACRONIS_BASE_URL", "ACRONIS_CLIENT_ID", "ACRONIS_CLIENT_SECRET", "ACRONIS_TENANT")
 
@@ -63,7 +64,7 @@ def test_snapshot_reads_back(command, export, tmp_path):
     pd.testing.assert_frame_equal(ak.load(tmp_path / "kept.parquet"), ak.load(export))
 
 
-@pytest.mark.parametrize("statistic", list(cli._SHOWN))
+@pytest.mark.parametrize("statistic", list(stats.SHOWN))
 def test_every_statistic_prints(command, export, statistic):
     """Each statistic is reachable, as a table and as JSON with the numbers of the function."""
     code, out, _ = command("stats", statistic, export, "--json")
@@ -78,11 +79,11 @@ def test_every_statistic_prints(command, export, statistic):
 @pytest.mark.parametrize("statistic", ["duration_stats", "failure_stats", "overdue", "trend"])
 def test_tables_fit_80_columns(command, export, statistic, monkeypatch):
     """In the narrowest usual terminal no line is cut and no number loses its unit."""
-    monkeypatch.setattr("activitykit.cli.Console", lambda **_: Console(width=80))
+    monkeypatch.setattr("activitykit.cli.output.Console", lambda **_: Console(width=80))
     by = ["--by", "tenant.name"] if statistic in {"duration_stats", "failure_stats"} else []
     out = command("stats", statistic, export, *by)[1].splitlines()
     heading = " ".join(out[2].split())
-    shown = " ".join([*by[1:], *cli._SHOWN[statistic]])
+    shown = " ".join([*by[1:], *stats.SHOWN[statistic]])
     assert heading.replace(" (UTC)", "") == shown
     assert max(map(len, out)) <= 80
 
