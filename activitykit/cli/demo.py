@@ -38,7 +38,10 @@ def simulate(n: int, seed: int, until: str) -> None:
 
 @cli.command()
 @source_argument
-@click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", default=0, show_default=True, type=click.IntRange(0, 65535),
+    help="0 takes a free one.",
+)  # fmt: skip
 @count_option
 @click.option("--delay", default=0.0, show_default=True, help="Seconds before each page.")
 @click.option("--faults", default="", help="Faults and their rates, such as 429=0.1,reset=0.02.")
