@@ -10,15 +10,11 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 import tenacity
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import activitykit as ak
 from activitykit.archive import Archive, ledger, rows, sync, tables
 from activitykit.client import transport
 from activitykit.demo.server import Faults, Variants, serve
-from activitykit.flatten import flatten_pages
-from activitykit.schema import CORE
 
 NOW = pd.Timestamp("2026-11-01T06:00:00Z")
 KILLS = 6
@@ -69,79 +65,11 @@ def pages_of(items):
     return [json.dumps({"items": items[i : i + 7]}).encode() for i in range(0, len(items), 7)]
 
 
-def there_and_back(items):
-    """Make rows of activities, and a frame of the rows."""
-    return flatten_pages(rows.to_pages(rows.to_rows(pages_of(items), None, "https://x")))
-
-
 def same(found, expected):
     """Compare frames, and what was noted about their columns."""
     pd.testing.assert_frame_equal(found, expected)
     for key in ("json_columns", "conflicts", "unreadable_times", "rest_columns"):
         assert found.attrs["activitykit"][key] == expected.attrs["activitykit"][key]
-
-
-# -- rows ------------------------------------------------------------------------------------------
-
-ODD = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(-(2**70), 2**70),
-        st.floats(allow_nan=False, allow_infinity=False, width=32), st.text(max_size=5),
-        st.just("2026-03-01T10:00:00.5Z"),
-        st.just("2026-03-01T10:00:00.50+02:00"), st.just("2026-02-30T10:00:00Z"),
-    ),
-    lambda inner: st.lists(inner, max_size=2)
-    | st.dictionaries(st.sampled_from(["id", "name", "error", "a.b", "title", ""]), inner),
-    max_leaves=6,
-)  # fmt: skip
-TOP = {column.name.split(".")[0] for column in CORE}
-KEYS = [*sorted(TOP - {"id"}), "tenant.id", "tags", "x"]
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.dictionaries(st.sampled_from(KEYS), ODD, max_size=6), min_size=1, max_size=6))
-def test_rows_give_back_whatever_came(found):
-    """Any JSON in any place comes back as the frame that it would have been at once."""
-    items = [{"id": number, "createdAt": None} | one for number, one in enumerate(found)]
-    same(there_and_back(items), ak.flatten(items))
-
-
-def test_rows_hold_nothing_twice(items):
-    """What has a column of its own stands neither in the context nor in the rest."""
-    table = rows.to_rows(pages_of(items), None, "https://x").to_pandas()
-    same(there_and_back(items), ak.flatten(items))
-    assert not table["misfit"].any()
-    for path in (column.name.split(".") for column in CORE):
-        held = table["context" if path[0] == "context" else "rest"].dropna().map(json.loads)
-        for key in path[1:] if path[0] == "context" else path:
-            held = held.map(lambda value, key=key: value.get(key) if value else None)
-        assert held.isna().all()
-
-
-def test_rows_keep_the_nanoseconds_beside(items):
-    """Microseconds and the nanoseconds beyond make up the time; durations are ready-made."""
-    table = rows.to_rows(pages_of(items), None, "https://x").to_pandas()
-    df = ak.durations(ak.flatten(items))
-    for name in ("createdAt", "completedAt"):
-        whole = table[name].astype("datetime64[ns, UTC]")
-        beyond = pd.to_timedelta(table[f"{name}_ns"], unit="ns")
-        pd.testing.assert_series_equal(whole + beyond, df[name], check_names=False)
-    pd.testing.assert_series_equal(table["queue_s"], df["queue_s"], rtol=0, atol=1e-9)
-    ended = df["duration_s"].where(df["finished"])
-    pd.testing.assert_series_equal(table["duration_s"], ended, rtol=0, atol=1e-9)
-    assert (table["month"] == df["createdAt"].dt.strftime("%Y-%m")).all()
-
-
-def test_rows_take_the_latest_copy_that_matches():
-    """Of several copies the one changed last counts, and it must match the filter."""
-    old = {"id": 1, "state": "started", "updatedAt": "2026-03-01T00:00:00.1Z"}
-    new = old | {"state": "completed", "updatedAt": "2026-03-01T00:00:00.15Z"}
-    pages = pages_of([new, old, {"id": 2, "state": "completed"}])
-    table = rows.to_rows(pages, ak.Filter(state="completed"), "https://x")
-    assert table["id"].to_pylist() == [1, 2]
-    assert len(rows.to_rows(pages, ak.Filter(state="started"), "https://x")) == 0
-    with pytest.raises(ak.FlattenError, match="0"):
-        rows.to_rows(pages_of([{"uuid": "no id"}]), None, "https://x")
 
 
 # -- syncing ---------------------------------------------------------------------------------------
@@ -455,134 +383,6 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path, items):
     assert ended.count("-9") >= KILLS // 2
 
 
-# -- reading ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory, simulated):
-    """An archive with the activities of the frame `simulated`."""
-    archive = Archive(tmp_path_factory.mktemp("full"))
-    archive._tables.create()
-    items = ak.unflatten(simulated)
-    for start in range(0, len(items), 500):
-        archive._tables.upsert(
-            rows.to_rows(pages_of(items[start : start + 500]), None, "https://x")
-        )
-    return archive
-
-
-def filters(df):
-    """Give filters of all kinds that look at columns only."""
-    middle = df["createdAt"].iloc[700]
-    guid = df["resource.id"].dropna().iloc[100]
-    yield ak.Filter(since=middle, until=middle + pd.Timedelta(3, "D"))
-    yield ak.Filter(since=middle + pd.Timedelta(1, "ns"), on="updatedAt")
-    yield ak.Filter(until=df["createdAt"].iloc[800], tenant=df["tenant.name"].iloc[700])
-    yield ak.Filter(result=["error", "running"], type=df["type"].iloc[700])
-    yield ak.Filter(resource=guid.swapcase(), policy="")
-    begun = df[df["startedByUser"].notna()].iloc[50]
-    yield ak.Filter(id=[int(begun["id"]), 1], started_by=f"{begun['startedByUser'][:4]}*")
-    yield ak.Filter(state="nowhere")
-
-
-def test_read_and_scan_find_what_a_filter_selects(full, simulated):
-    """Read, and scan with any engine, give the rows that the filter selects from the frame."""
-    for where in filters(simulated):
-        expected = where.select(simulated)["id"].tolist()
-        assert bool(expected) == (where.state == ())
-        assert full.read(where)["id"].tolist() == expected
-        assert sorted(full.scan(where, engine="arrow").to_table()["id"].to_pylist()) == expected
-        found = full.scan(where, engine="polars").collect()
-        assert sorted(found["id"].to_list()) == expected
-        assert sorted(one for (one,) in full.scan(where).select("id").fetchall()) == expected
-
-
-def test_read_takes_filters_beyond_the_columns(full, simulated):
-    """Texts and tags are found by read; scan says that it cannot, and what can."""
-    where = ak.Filter(text="backup failed", result="error")
-    pd.testing.assert_series_equal(
-        full.read(where)["id"], where.select(simulated)["id"].reset_index(drop=True)
-    )
-    with pytest.raises(ak.ConfigError, match="read"):
-        full.scan(where)
-    with pytest.raises(ak.ConfigError, match="duckdb"):
-        full.scan(engine="abacus")
-
-
-def test_read_finds_values_that_are_not_in_their_columns(tmp_path):
-    """A filter reads rows whose core values are of another kind, or whose time is unreadable."""
-    archive = Archive(tmp_path)
-    odd = [
-        {"id": 1, "createdAt": "2026-03-01T02:00:00+02:00", "tenant": {"name": ["a", "b"]}},
-        {"id": 2, "createdAt": 17, "tenant": {"name": "a"}},
-        {"id": 3, "createdAt": "2026-03-01T00:00:00Z", "tenant": {"id": 66}},
-    ]
-    archive._tables.create()
-    archive._tables.upsert(rows.to_rows(pages_of(odd), None, "https://x"))
-    same(archive.read(), ak.flatten(odd))
-    for where in (ak.Filter(tenant="a"), ak.Filter(since="2026-03-01", until="2026-03-02")):
-        assert archive.read(where)["id"].tolist() == [i["id"] for i in odd if where.matches(i)]
-
-
-@pytest.mark.parametrize("engine", ["duckdb", "polars"])
-def test_statistics_agree_with_pandas(full, simulated, engine):
-    """Three statistics over a scan give the numbers that they give over the frame."""
-    scanned = full.scan(engine=engine)
-    for statistic in (ak.duration_stats, ak.failure_stats, ak.trend):
-        by = {} if statistic is ak.trend else {"by": "operation"}
-        expected = statistic(simulated, **by)
-        pd.testing.assert_frame_equal(statistic(scanned, **by), expected, rtol=1e-5, atol=2e-6)
-
-
-def test_care_changes_no_row(tmp_path, items):
-    """Compacting and vacuuming leave fewer files and the same activities."""
-    archive = Archive(tmp_path)
-    synced(archive, items)
-    before = archive.read()
-    many = len(list(tmp_path.rglob("*.parquet")))
-    archive.compact()
-    assert archive.vacuum() == 0
-    assert archive.vacuum(keep="0s") > 0
-    assert len(list(tmp_path.rglob("*.parquet"))) < many
-    same(archive.read(), before)
-    assert archive.verify()["n"].tolist()[1:] == [0, 0, 0, 0]
-
-
-def test_verify_finds_what_is_wrong(tmp_path, items):
-    """Rows stored twice, rows that are gone and files that are gone are all told."""
-    from deltalake import write_deltalake
-
-    archive = Archive(tmp_path)
-    synced(archive, items)
-    table = archive._tables.open(tables.ACTIVITIES)
-    some = table.to_pyarrow_table().slice(5, 3)
-    write_deltalake(table, some, mode="append")
-    assert archive.verify().set_index("check")["n"]["repeated"] == 3
-    archive._tables.open(tables.ACTIVITIES).delete(f"id = {some['id'][0].as_py()}")
-    found = archive.verify().set_index("check")["n"]
-    assert (found["repeated"], found["missing"]) == (2, 1)
-    archive._tables.open(tables.ACTIVITIES).delete("month <> 'unknown'")
-    assert archive.verify().set_index("check")["n"]["missing"] == len(items)
-
-
-def test_an_interval_leaves_files_unopened(tmp_path, items):
-    """A read of the last day does not even open the files of years ago."""
-    archive = Archive(tmp_path)
-    synced(archive, items)
-    where = ak.Filter(since=NOW - pd.Timedelta(1, "D"), state="completed")
-    old = [
-        path
-        for path in tmp_path.glob("activities/month=*/*.parquet")
-        if path.parent.name < "month=2026"
-    ]
-    assert old
-    for path in old:
-        path.unlink()
-    wanted = {item["id"] for item in items if where.matches(item)}
-    assert wanted
-    assert set(archive.read(where)["id"]) == wanted
-
-
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -644,55 +444,3 @@ def test_damaged_files_are_told(tmp_path, items):
         file.unlink()
     with pytest.raises(ak.ArchiveError, match="read"):
         archive.read()
-
-
-# -- the ledger ------------------------------------------------------------------------------------
-
-HOURS = st.integers(0, 9)
-ENTRIES = st.lists(
-    st.tuples(
-        HOURS, HOURS, st.booleans(), st.sampled_from([ledger.SLICE, ledger.UPDATE, ledger.OLDER])
-    ),
-    min_size=1, max_size=6,
-)  # fmt: skip
-
-
-@settings(max_examples=40, deadline=None)
-@given(ENTRIES, HOURS, HOURS)
-def test_coverage_says_of_each_hour_what_the_entries_say(found, since, until):
-    """Looked at hour by hour, the joined lines say what the entries say; they do not overlap."""
-    hour = [NOW + pd.Timedelta(n, "h") for n in range(10)]
-    found = [(min(a, b), max(a, b), ended, kind) for a, b, ended, kind in found]
-    entries = pd.DataFrame(
-        [
-            ("u", "t", "f", kind, hour[a], hour[b], ended, NOW, NOW, 1, 1)
-            for a, b, ended, kind in found
-        ],
-        columns=ledger.FIELDS.names,
-    )
-    first, last = min(a for a, *_ in found), max(b for _, b, *_ in found)
-    where = ak.Filter(since=hour[since], until=hour[until])
-    for lines, span in (
-        (ledger.coverage(entries), (first, last)),
-        (ledger.coverage(entries, where), (since, until)),
-    ):
-        for n in range(9):
-            over = [ended and kind != ledger.OLDER for a, b, ended, kind in found if a <= n < b]
-            status = "complete" if any(over) else "partial" if over else "unknown"
-            here = lines[(lines["since"] <= hour[n]) & (hour[n] < lines["until"])]
-            assert here["status"].tolist() == ([status] if span[0] <= n < span[1] else [])
-
-
-def test_slices_grow_and_shrink_with_what_they_bring():
-    """Slices that bring little are followed by longer ones, large ones by shorter ones."""
-    chance, end, last = random.Random(3), NOW, None
-    while end > NOW - ledger.RETENTION:
-        since, kind = ledger.next_slice(end, ledger.BEGINNING, NOW, last)
-        assert kind == ledger.SLICE
-        assert NOW - ledger.RETENTION <= since < end
-        if last and since > NOW - ledger.RETENTION:
-            factor = 2 if last[1] < 10_000 else 0.5 if last[1] > 100_000 else 1
-            assert abs((end - since) - last[0] * factor) < pd.Timedelta(10, "us")
-        last, end = (end - since, chance.choice([0, 50_000, 10**6])), since
-        last = last if last[0] > pd.Timedelta(1, "h") else (last[0], 0)
-    assert ledger.next_slice(end, ledger.BEGINNING, NOW, last) == (ledger.BEGINNING, ledger.OLDER)

@@ -1,26 +1,25 @@
 """`Archive`: what users see of the archive."""
 
 import os
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow.compute as pc
 
-from activitykit.archive import ledger, rows, sync
-from activitykit.archive.conditions import matching
+from activitykit.archive import care, ledger, rows, sync
+from activitykit.archive.conditions import candidates
+from activitykit.archive.scan import Engine, opened
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
 from activitykit.errors import ArchiveError, ConfigError
 from activitykit.filters import Filter
 from activitykit.flatten import flatten_pages
-from activitykit.moments import format_time, to_timestamp
+from activitykit.moments import Moment, format_time
 from activitykit.progress import bar
 from activitykit.schema import ATTRS
 
 if TYPE_CHECKING:
     from activitykit.client import Client
-
-Engine = Literal["duckdb", "polars", "arrow"]
 
 
 class Archive:
@@ -125,13 +124,21 @@ class Archive:
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def coverage(self, where: Filter | None = None) -> pd.DataFrame:
+    def coverage(
+        self,
+        where: Filter | None = None,
+        *,
+        version: int | None = None,
+        at: Moment | None = None,
+    ) -> pd.DataFrame:
         """Tell which time is covered, from which tenant.
 
         Parameters
         ----------
         where
             Cut to its interval of ``createdAt``; its other conditions play no part.
+        version, at
+            As it was known of an earlier state, see `read`.
 
         Returns
         -------
@@ -149,38 +156,88 @@ class Archive:
         ArchiveError
             When there is no archive.
         """
-        return ledger.coverage(self._tables.entries(), where)
+        return ledger.coverage(self._tables.state(version, at)[1], where)
 
-    def read(self, where: Filter | None = None) -> pd.DataFrame:
-        """Read activities into a frame, as `load` would have given them.
-
-        Only the months, files and rows that may match are read.
+    def history(self) -> pd.DataFrame:
+        """List the states of the archive, which `read` can go back to.
 
         Returns
         -------
         pandas.DataFrame
-            As `flatten` describes it, exact to the nanosecond. The notes in
-            ``df.attrs["activitykit"]`` also have ``coverage``, the lines of `coverage` in the
-            interval of ``where``; ``complete`` is False when one of them has a gap.
+            One row per commit of rows, the oldest first: ``version``, ``time``, ``operation``
+            (create, sync, compact, vacuum), ``added`` and ``updated`` (activities that were new,
+            and that had changed), and of the step of the sync that they came with: ``base_url``,
+            ``tenant``, ``filter``, ``kind``, ``since``, ``until`` (see `sync`). What does not
+            apply is missing. Commits of more than a year ago are forgotten.
 
         Raises
         ------
         ArchiveError
             When there is no archive, or it cannot be read.
+
+        Notes
+        -----
+        A step is committed month by month, so within a sync a state may hold a part of a step. The
+        coverage of `read` tells what each state is known to hold.
         """
+        return self._tables.history()
+
+    def read(
+        self,
+        where: Filter | None = None,
+        *,
+        version: int | None = None,
+        at: Moment | None = None,
+    ) -> pd.DataFrame:
+        """Read activities into a frame, as `load` would have given them.
+
+        Only the months, files and rows that may match are read.
+
+        Parameters
+        ----------
+        where
+            Which activities; all by default.
+        version
+            Read an earlier state, one that `history` lists, as long as `vacuum` left its files.
+        at
+            Read the state of that time, and the coverage as it was known then. Spans such as "7d"
+            count back from the clock.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `flatten` describes it, exact to the nanosecond. The notes in
+            ``df.attrs["activitykit"]`` also have ``version``, the state that was read, which reads
+            the same rows again; ``coverage``, the lines of `coverage` in the interval of ``where``
+            as known of that state; and ``complete``, False when one of them has a gap.
+
+        Raises
+        ------
+        ConfigError
+            When both ``version`` and ``at`` are given.
+        ArchiveError
+            When there is no archive, no such state any more, or it cannot be read.
+        """
+        table, entries = self._tables.state(version, at)
         with self._tables.told("read"):
-            found = matching(self._tables.dataset(), where, exact=False).to_table()
+            found = candidates(table.to_pyarrow_dataset(), where).to_table()
         df = flatten_pages(rows.to_pages(found))
-        covered = self.coverage(where)
+        covered = ledger.coverage(entries, where)
         df.attrs[ATTRS] |= {
             "source": self._tables.shown, "filter": None if where is None else repr(where),
-            # before the beginning of all fetches nothing is claimed
-            "complete": bool((covered["status"][covered["since"].notna()] == "complete").all()),
+            "version": table.version(), "complete": ledger.is_complete(covered),
             "coverage": _as_json(covered),
         }  # fmt: skip
         return df if where is None else where.select(df).reset_index(drop=True)
 
-    def scan(self, where: Filter | None = None, *, engine: Engine = "duckdb") -> Any:  # noqa: ANN401
+    def scan(
+        self,
+        where: Filter | None = None,
+        *,
+        engine: Engine = "duckdb",
+        version: int | None = None,
+        at: Moment | None = None,
+    ) -> Any:  # noqa: ANN401 - a frame of any engine
         """Open activities lazily, for more than fits into memory.
 
         Parameters
@@ -188,11 +245,13 @@ class Archive:
         where
             Conditions on core columns and on time.
         engine
-            duckdb, polars or arrow.
+            duckdb, polars, spark or arrow. Spark's active session is used, or a local one started.
+        version, at
+            Open an earlier state, see `read`.
 
         Returns
         -------
-        DuckDB relation, Polars LazyFrame or Arrow dataset
+        DuckDB relation, Polars LazyFrame, Spark DataFrame or Arrow dataset
             With the core columns of the schema, times in microseconds (``createdAt_ns`` and so on
             hold the nanoseconds beyond), the derived columns, ``queue_s`` and ``duration_s`` in
             seconds (finished activities only), and the rest of each activity as JSON text in
@@ -203,27 +262,32 @@ class Archive:
         ConfigError
             When the engine is not known or not installed, or a condition looks at something else
             than core columns: `read` takes those.
+
+        Warns
+        -----
+        UserWarning
+            When the interval of ``where`` has a gap, see `coverage`: unlike the frame of `read`, a
+            lazy one carries no notes.
+
+        Notes
+        -----
+        Selected by ``completedAt`` from a moment on, rows lack the short runs that ended before;
+        give `duration_stats` that moment as ``selected_since``.
         """
-        if engine not in ("duckdb", "polars", "arrow"):
-            raise ConfigError(f"engine={engine!r}; choose duckdb, polars or arrow")
-        dataset = matching(self._tables.dataset(), where, exact=True)
-        if engine == "arrow":
-            return dataset
-        try:
-            if engine == "polars":
-                import polars as pl
-
-                return pl.scan_pyarrow_dataset(dataset)
-            import duckdb
-
-            return duckdb.connect().from_arrow(dataset)
-        except ImportError as error:
-            raise ConfigError(f"{engine} is not installed: pip install {engine}") from error
+        table, entries = self._tables.state(version, at)
+        covered = ledger.coverage(entries, where)
+        if not ledger.is_complete(covered):
+            warnings.warn(ledger.gaps(covered, self._tables.shown), stacklevel=2)
+        with self._tables.told("read"):
+            folder = f"{self._tables.folder}/{ACTIVITIES}"
+            return opened(table.to_pyarrow_dataset(), folder, where, engine)
 
     # -- care --------------------------------------------------------------------------------------
 
     def verify(self) -> pd.DataFrame:
-        """Check the archive against itself.
+        """Check the archive against itself, reading all of it.
+
+        Takes little memory: 16 bytes for each activity.
 
         Returns
         -------
@@ -236,67 +300,46 @@ class Archive:
         ArchiveError
             When there is no archive, or a file is missing or damaged.
         """
-        with self._tables.told("verify"):
-            columns = ["base_url", "id", "month", "createdAt", "context", "rest"]
-            table = self._tables.dataset().to_table(columns=columns)
-        repeated = len(table) - len(table.group_by(["base_url", "id"]).aggregate([]))
-        wrong_month = pc.sum(pc.not_equal(rows.months(table["createdAt"]), table["month"])).as_py()
-        unreadable = sum(
-            not rows.is_json(text)
-            for name in ("context", "rest")
-            for text in table[name].to_pylist()
-        )
-        found = {
-            "rows": (len(table), "Activities in the archive."),
-            "repeated": (repeated, "Further rows of the same activity: counts are too high."),
-            "wrong_month": (wrong_month or 0, "Rows outside of the month of their createdAt."),
-            "unreadable": (unreadable, "Rows whose JSON text cannot be read."),
-            "missing": (self._missing(table), "Rows that the ledger has seen, and that are gone."),
-        }
-        return pd.DataFrame(
-            [(check, int(n), meaning) for check, (n, meaning) in found.items()],
-            columns=["check", "n", "meaning"],
-        )
-
-    def _missing(self, table: Any) -> int:  # noqa: ANN401
-        missing = 0
-        for entry in self._tables.entries().to_dict("records"):
-            mine = table.filter(pc.field("base_url") == entry["base_url"])
-            here = sync.ids_within(mine, entry["since"], entry["until"])
-            missing += max(0, entry["rows"] - len(here))
-        return missing
+        return care.verify(self._tables)
 
     def compact(self) -> None:
-        """Join small files into large ones, which are faster to read; no row changes."""
-        with self._tables.told("compact"):
-            for name in (ACTIVITIES, LEDGER):
-                self._tables.open(name).optimize.compact()
+        """Join small files into large ones, which are faster to read; no row changes.
 
-    def vacuum(self, *, keep: str = "7d") -> int:
-        """Delete files that no current row is in any more.
+        The small ones stay, for earlier states, until `vacuum` deletes them.
+
+        Raises
+        ------
+        ArchiveError
+            When there is no archive, or a sync committed at the same time; run it again.
+        """
+        care.compact(self._tables)
+
+    def vacuum(self, *, keep: str = "7d", force: bool = False) -> int:
+        """Delete files that no current row is in any more, and what killed syncs left behind.
+
+        Earlier states cannot be read any more when their files are gone.
 
         Parameters
         ----------
         keep
-            Files younger than so long stay, for readers that still use them and for syncs that have
-            not committed them yet; a span such as "7d" or "36h", longer than any sync takes.
+            Files that were needed more recently than this span ago stay, for readers that still
+            use them and for syncs that have not committed them yet.
+        force
+            Take a ``keep`` of less than 12 hours, when nothing else uses the archive.
 
         Returns
         -------
         int
             Number of files deleted.
+
+        Raises
+        ------
+        ConfigError
+            When ``keep`` is too short.
+        ArchiveError
+            When there is no archive, or its files cannot be deleted.
         """
-        now = pd.Timestamp(0, tz="UTC")
-        hours = (now - to_timestamp(keep, now=now)) // pd.Timedelta(1, "h")
-        with self._tables.told("vacuum"):
-            return sum(
-                len(
-                    self._tables.open(name).vacuum(
-                        retention_hours=hours, dry_run=False, enforce_retention_duration=False
-                    )
-                )
-                for name in (ACTIVITIES, LEDGER)
-            )
+        return care.vacuum(self._tables, keep, force=force)
 
 
 def is_archive(path: Path) -> bool:

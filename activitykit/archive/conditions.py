@@ -1,5 +1,9 @@
 """A filter as a condition on the columns of the archive, which decides what is read at all."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 
 import pandas as pd
@@ -14,72 +18,138 @@ from activitykit.schema import CORE
 _CORE_NAMES: Final = frozenset(column.name for column in CORE)
 
 
-def matching(dataset: Any, where: Filter | None, *, exact: bool) -> Any:  # noqa: ANN401 - Arrow is untyped
-    """Narrow a dataset of archived rows to a filter, without reading more than it has to.
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How an engine writes conditions, which it joins by ``&`` and ``|``.
 
-    Parameters
+    Attributes
     ----------
-    dataset
-        With the columns of `FIELDS`.
-    where
-        The filter.
-    exact
-        Whether exactly the matching rows are wanted. Otherwise there may be more: those that have
-        to be put together before it can be said.
+    column
+        A column by its name.
+    moment
+        A time in microseconds.
+    among
+        Whether a column holds one of some values.
+    missing
+        Whether a column holds nothing.
+    never
+        What holds for no row.
+    """
 
-    Raises
-    ------
-    ConfigError
-        When the exact answer needs more than the core columns.
+    column: Callable[[str], Any]
+    moment: Callable[[pd.Timestamp], Any]
+    among: Callable[[str, Sequence[Any]], Any]
+    missing: Callable[[str], Any]
+    never: Any
+
+
+def scalar(moment: pd.Timestamp) -> Any:  # noqa: ANN401 - Arrow is untyped
+    """Give a moment for comparison with a column, rounded down to microseconds."""
+    return pa.scalar(moment.floor("us").to_pydatetime(), pa.timestamp("us", "UTC"))
+
+
+ARROW: Final = Dialect(
+    column=pc.field,
+    moment=scalar,
+    among=lambda name, values: pc.field(name).isin(pa.array(values, FIELDS.field(name).type)),
+    missing=lambda name: pc.field(name).is_null(),
+    never=pc.scalar(False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The values of a column that meet a condition, and whether a missing one does."""
+
+    name: str
+    among: Sequence[Any]
+    missing: bool
+
+
+def candidates(dataset: Any, where: Filter | None) -> Any:  # noqa: ANN401
+    """Narrow a dataset of archived rows to those that a filter may select, reading little.
+
+    There may be more: rows that have to be put together before it can be said.
     """
     if where is None:
         return dataset
     # a row with a core value that is not in its column has to be put together to know
-    doubt = pc.scalar(False) if exact else pc.field(MISFIT)
-    timed = _in_time(where)
-    if timed is not None:
-        # asked of the null ones alone, so that files are left out by the bounds of their times
-        dataset = dataset.filter(timed | (doubt & pc.field(where.on).is_null()))
+    doubt = pc.field(MISFIT)
+    dataset = _in_time(dataset, where, doubt)
     for criterion in where.criteria():
-        beyond = sorted({path for path, _ in criterion} - _CORE_NAMES)
-        if not beyond:
-            dataset = dataset.filter(_meeting(criterion, dataset) | doubt)
-        elif exact:
-            raise ConfigError(
-                f"scan cannot look at {', '.join(beyond)}, which are no columns of the archive; use"
-                " read, or a filter without text, tag and sustainable"
-            )
+        if not _beyond(criterion):
+            dataset = dataset.filter(_met(_choices(criterion, dataset), ARROW) | doubt)
     return dataset
 
 
-def _in_time(where: Filter) -> Any:  # noqa: ANN401
+def exactly(dataset: Any, where: Filter, dialect: Dialect) -> list[Any]:  # noqa: ANN401
+    """Write a filter as conditions of an engine, which must all hold.
+
+    Parameters
+    ----------
+    dataset
+        The archived rows, to look up the values that there are.
+    where
+        The filter.
+    dialect
+        How the engine writes conditions.
+
+    Raises
+    ------
+    ConfigError
+        When the filter looks at more than the core columns.
+    """
+    criteria = list(where.criteria())
+    if beyond := sorted({name for criterion in criteria for name in _beyond(criterion)}):
+        raise ConfigError(
+            f"scan cannot look at {', '.join(beyond)}, which are no columns of the archive; use"
+            " read or export, or a filter without text, tag and sustainable"
+        )
+    timed, within = between(where, dialect), _in_time(dataset, where)
+    met = [_met(_choices(criterion, within), dialect) for criterion in criteria]
+    return met if timed is None else [timed, *met]
+
+
+def _in_time(dataset: Any, where: Filter, doubt: Any = ARROW.never) -> Any:  # noqa: ANN401
+    """Narrow a dataset to the interval of a filter, and to rows in doubt that have no time."""
+    timed = between(where, ARROW)
+    if timed is None:
+        return dataset
+    # asked of the null ones alone, so that files are left out by the bounds of their times
+    return dataset.filter(timed | (doubt & ARROW.missing(where.on)))
+
+
+def between(where: Filter, say: Dialect) -> Any:  # noqa: ANN401
     """Give the condition for the interval of time, exact to the nanosecond; None without one."""
-    micros, beyond = pc.field(where.on), pc.field(where.on + BEYOND)
+    micros, beyond = say.column(where.on), say.column(where.on + BEYOND)
     inside = None
     if isinstance(where.since, pd.Timestamp):
-        edge, more = scalar(where.since), where.since.nanosecond
+        edge, more = say.moment(where.since), where.since.nanosecond
         inside = (micros >= edge) & ((micros > edge) | (beyond >= more))
     if isinstance(where.until, pd.Timestamp):
-        edge, more = scalar(where.until), where.until.nanosecond
+        edge, more = say.moment(where.until), where.until.nanosecond
         before = (micros <= edge) & ((micros < edge) | (beyond < more))
         inside = before if inside is None else inside & before
     return inside
 
 
-def _meeting(criterion: Criterion, dataset: Any) -> Any:  # noqa: ANN401
-    """Give the condition for one criterion: the values that pass its tests, of those there are."""
-    meets = pc.scalar(False)
+def _beyond(criterion: Criterion) -> set[str]:
+    return {path for path, _ in criterion} - _CORE_NAMES
+
+
+def _choices(criterion: Criterion, dataset: Any) -> list[_Choice]:  # noqa: ANN401
+    """Find the values that pass the tests of a criterion, of those there are."""
+    found = []
     for path, test in criterion:
         values: set[Any] = set()
         for batch in dataset.to_batches(columns=[path]):
             values.update(batch.column(0).unique().to_pylist())
         passing = [value for value in values if value is not None and test(value)]
-        meets |= pc.field(path).isin(pa.array(passing, FIELDS.field(path).type))
-        if test(None):
-            meets |= pc.field(path).is_null()
-    return meets
+        found.append(_Choice(name=path, among=passing, missing=test(None)))
+    return found
 
 
-def scalar(moment: pd.Timestamp) -> Any:  # noqa: ANN401
-    """Give a moment for comparison with a column, rounded down to microseconds."""
-    return pa.scalar(moment.floor("us").to_pydatetime(), pa.timestamp("us", "UTC"))
+def _met(choices: Sequence[_Choice], say: Dialect) -> Any:  # noqa: ANN401
+    among = [say.among(choice.name, choice.among) for choice in choices if choice.among]
+    missing = [say.missing(choice.name) for choice in choices if choice.missing]
+    return reduce(or_, [*among, *missing], say.never)

@@ -37,10 +37,14 @@ FIELDS: Final = pa.schema([
     ("base_url", pa.string()), ("tenant", pa.string()), ("filter", pa.string()),
     ("kind", pa.string()), ("since", _MICROS), ("until", _MICROS), ("ended", pa.bool_()),
     ("watermark", _MICROS), ("fetched_at", _MICROS), ("rows", pa.int64()), ("changed", pa.int64()),
+    ("version", pa.int64()),
 ])  # fmt: skip
 """The columns of an entry: the scope; the interval of ``createdAt``; whether the last page was
 reached; up to when changes are known; when the step began; rows seen in the interval; rows that
-were new or changed."""
+were new or changed; a version of the rows that holds them."""
+
+_COUNTS: Final = {"rows", "changed", "version"}
+_SOME_COUNTS: Final = {"added", "updated"}
 
 SCOPE: Final = ["base_url", "tenant", "filter"]
 COVERAGE: Final = [*SCOPE, "since", "until", "status", "fetched_at", "rows"]
@@ -126,14 +130,35 @@ def coverage(entries: pd.DataFrame, where: Filter | None = None) -> pd.DataFrame
     return table(lines, COVERAGE)
 
 
+def is_complete(covered: pd.DataFrame) -> bool:
+    """Tell whether there is no gap in the lines of `coverage`, from the first claim on."""
+    # before the beginning of all fetches nothing is claimed
+    claimed = covered["status"][covered["since"].notna()]
+    return len(claimed) > 0 and bool((claimed == "complete").all())
+
+
+def gaps(covered: pd.DataFrame, where: str) -> str:
+    """Say that the lines of `coverage` have gaps, and name the first ones."""
+    gap = covered[(covered["status"] != "complete") & covered["since"].notna()]
+    named = [
+        f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
+        for since, until in zip(gap["since"], gap["until"], strict=True)
+    ]
+    shown = ", ".join(named[:3]) + (", …" if len(named) > 3 else "")
+    return f"{where} is not complete in {shown or 'any interval'} (UTC); coverage() tells more"
+
+
 def table(lines: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """Make a frame for people: an open start is missing, types do not depend on what is there."""
     found = pd.DataFrame(list(lines), columns=list(columns))
     for name in columns:
-        if name in ("since", "until", "fetched_at"):
-            found[name] = pd.to_datetime(found[name], utc=True).astype("datetime64[us, UTC]")
+        if name in ("since", "until", "fetched_at", "time"):
+            moments = pd.to_datetime(found[name], utc=True, format="ISO8601")
+            found[name] = moments.astype("datetime64[us, UTC]")
+        elif name in _SOME_COUNTS:
+            found[name] = found[name].astype("Int64")
         else:
-            found[name] = found[name].astype("int64" if name in ("rows", "changed") else "str")
+            found[name] = found[name].astype("int64" if name in _COUNTS else "str")
     return found.assign(since=found["since"].mask(found["since"] <= BEGINNING))
 
 

@@ -159,6 +159,9 @@ def _unfinished(run: Run) -> list[int]:
 def _carry_out(run: Run, step: _Step, *, own_watermark: bool = True) -> dict[str, Any]:
     """Fetch, commit, and note; what arrived before a failure is kept as well."""
     begun = clock()
+    about = dict(zip(SCOPE, run.scope, strict=True)) | {
+        "kind": step.kind, "since": step.since, "until": step.until,
+    }  # fmt: skip
     run.bar.set_description(f"{step.kind} until {step.until:%Y-%m-%d %H:%M}", refresh=False)
     seen: set[int] = set()
     newest: list[datetime | None] = []
@@ -170,7 +173,7 @@ def _carry_out(run: Run, step: _Step, *, own_watermark: bool = True) -> dict[str
         with closing(_batches(run.client.pages(asked, workers=run.workers), broken)) as batches:
             for pages in batches:
                 table = rows.to_rows(pages, kept, run.scope[0])
-                changed += run.tables.upsert(table)
+                changed += run.tables.upsert(table, about)
                 seen.update(ids_within(table, step.since, step.until))
                 newest.append(pc.max(table["updatedAt"]).as_py())
                 run.bar.update(len(table))
@@ -178,11 +181,13 @@ def _carry_out(run: Run, step: _Step, *, own_watermark: bool = True) -> dict[str
     if own_watermark and any(newest):
         # the service's own clock counts where it lags behind ours
         watermark = min(watermark, pd.Timestamp(max(filter(None, newest))))
-    entry = dict(zip(SCOPE, run.scope, strict=True)) | {
-        "kind": step.kind, "since": step.since, "until": step.until, "ended": not broken,
-        "watermark": watermark, "fetched_at": begun, "rows": len(seen),
+    entry = about | {
+        "ended": not broken,
+        "watermark": watermark,
+        "fetched_at": begun,
+        "rows": len(seen),
         "changed": changed,
-    }  # fmt: skip
+    }
     if seen or not broken:
         run.tables.note(entry)
     if broken:

@@ -7,12 +7,14 @@ otherwise. So syncs may run side by side, or be killed: a commit is there or not
 (The library's own merge would do, but what it writes, Arrow cannot filter by text.)
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pandas as pd
@@ -27,10 +29,11 @@ from tenacity import (
 )
 
 from activitykit.archive import ledger, rows
-from activitykit.errors import ActivityKitError, ArchiveError
+from activitykit.errors import ActivityKitError, ArchiveError, ConfigError
+from activitykit.moments import Moment, format_time, to_timestamp
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, WriterProperties
 
 VERSION: Final = 1
 """Raised when the tables change so that older releases cannot read them."""
@@ -39,6 +42,17 @@ ACTIVITIES, LEDGER = "activities", "ledger"
 
 _NAME: Final = "activitykit"
 _FIELDS: Final = {ACTIVITIES: (rows.FIELDS, ["month"]), LEDGER: (ledger.FIELDS, None)}
+# Delta Lake forgets old states sooner by default; only `Archive.vacuum` shall decide
+_REMEMBERED: Final = {
+    "delta.logRetentionDuration": "interval 365 days",
+    "delta.deletedFileRetentionDuration": "interval 365 days",
+}
+_OPERATIONS: Final = {
+    "CREATE TABLE": "create", "WRITE": "sync", "OPTIMIZE": "compact",
+    "VACUUM START": "vacuum", "VACUUM END": "vacuum",
+}  # fmt: skip
+HISTORY: Final = ["version", "time", "operation", "added", "updated", *ledger.SCOPE, "kind",
+                  "since", "until"]  # fmt: skip
 # more would make the commit slower, fewer would have it rewrite more rows than changed
 _SPANS: Final = 32
 _ATTEMPTS, _PATIENCE_S, _LONGEST_WAIT_S = 20, 300.0, 5.0
@@ -62,6 +76,12 @@ class Tables:
             return self.root
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
+    @property
+    def folder(self) -> str:
+        """The place as a path, or as the URL of an object store."""
+        parts = urlsplit(self.root)
+        return Path(url2pathname(parts.path)).as_posix() if parts.scheme == "file" else self.root
+
     def create(self) -> None:
         """Create what is not there yet."""
         from deltalake import DeltaTable
@@ -73,11 +93,12 @@ class Tables:
                 if not DeltaTable.is_deltatable(f"{self.root}/{name}", self.options):
                     DeltaTable.create(
                         f"{self.root}/{name}", fields, mode="ignore", partition_by=by, name=_NAME,
-                        description=f"{name}, version {VERSION}", storage_options=self.options,
+                        description=f"{name}, version {VERSION}", configuration=_REMEMBERED,
+                        storage_options=self.options,
                     )  # fmt: skip
 
-    def open(self, name: str) -> "DeltaTable":
-        """Open the latest state of a table.
+    def open(self, name: str, version: int | None = None) -> "DeltaTable":
+        """Open a table in its latest state, or in an earlier one.
 
         Raises
         ------
@@ -89,7 +110,9 @@ class Tables:
 
         with self.told("open"):
             try:
-                table = DeltaTable(f"{self.root}/{name}", storage_options=self.options)
+                table = DeltaTable(
+                    f"{self.root}/{name}", version=version, storage_options=self.options
+                )
             except TableNotFoundError as error:
                 raise ArchiveError(
                     f"there is no archive at {self.shown}; the first sync creates it"
@@ -106,6 +129,58 @@ class Tables:
         with self.told("open"):
             return self.open(ACTIVITIES).to_pyarrow_dataset()
 
+    def state(
+        self, version: int | None = None, at: Moment | None = None
+    ) -> tuple["DeltaTable", pd.DataFrame]:
+        """Open the rows as they were, the latest by default, with what was known about them.
+
+        An entry of the ledger holds for the version that it was written after, and all later ones.
+
+        Raises
+        ------
+        ConfigError
+            When both are given.
+        ArchiveError
+            When there is no such version, or none at that time, any more.
+        """
+        if version is not None and at is not None:
+            raise ConfigError("give a version or a time, not both")
+        moment = None if at is None else to_timestamp(at)
+        if version is not None or moment is not None:
+            version = self._kept(version, moment)
+        # the rows first: entries that are added after this are of later versions
+        table, entries = self.open(ACTIVITIES, version), self.entries()
+        known = entries["version"] <= table.version()
+        if moment is not None:
+            known &= entries["fetched_at"] <= moment
+        return table, entries[known]
+
+    def _kept(self, version: int | None, moment: pd.Timestamp | None) -> int:
+        past = self.history()
+        found = past[past["version"] == version] if moment is None else past[past["time"] <= moment]
+        if found.empty:
+            asked = f"version {version}" if moment is None else f"state of {format_time(moment)}"
+            raise ArchiveError(
+                f"{self.shown} has no {asked}; it goes back to version {past['version'].min()} of"
+                f" {format_time(past['time'].min())}, as history() lists"
+            )
+        return int(found["version"].max())
+
+    def history(self) -> pd.DataFrame:
+        """Give the commits to the rows, as `Archive.history` says."""
+        table = self.open(ACTIVITIES)
+        with self.told("read"):
+            commits = [
+                json.loads(commit.get(_NAME, "{}"))
+                | {
+                    "version": commit["version"],
+                    "time": pd.Timestamp(commit["timestamp"], unit="ms", tz="UTC"),
+                    "operation": _OPERATIONS.get(commit["operation"], commit["operation"].lower()),
+                }
+                for commit in reversed(table.history())
+            ]
+        return ledger.table(commits, HISTORY)
+
     def entries(self, scope: Sequence[str] | None = None) -> pd.DataFrame:
         """Give the ledger, or its entries of one scope."""
         with self.told("read"):
@@ -119,20 +194,23 @@ class Tables:
         from deltalake import write_deltalake
 
         with self.told("sync"):
+            entry = entry | {"version": self.open(ACTIVITIES).version()}
             line = pa.Table.from_pylist([entry], schema=ledger.FIELDS)
             write_deltalake(self.open(LEDGER), line, mode="append")
 
-    def upsert(self, fresh: Any) -> int:  # noqa: ANN401
+    def upsert(self, fresh: Any, about: Mapping[str, Any] | None = None) -> int:  # noqa: ANN401
         """Commit the rows that are new, or newer than what is stored; give their number.
 
-        One commit for each month, so that no more than a part of a month is in memory.
+        One commit for each month, so that no more than a part of a month is in memory. What is
+        said about them goes into the history.
         """
         months = sorted(fresh["month"].unique().to_pylist())
         return sum(
-            self._upsert(month, fresh.filter(pc.field("month") == month)) for month in months
+            self._upsert(month, fresh.filter(pc.field("month") == month), about or {})
+            for month in months
         )
 
-    def _upsert(self, month: str, fresh: Any) -> int:  # noqa: ANN401
+    def _upsert(self, month: str, fresh: Any, about: Mapping[str, Any]) -> int:  # noqa: ANN401
         from deltalake.exceptions import CommitFailedError
 
         with self.told("sync"):
@@ -142,7 +220,7 @@ class Tables:
                 wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT_S),
                 reraise=True,
             )
-            return again(lambda: _commit(self.open(ACTIVITIES), month, fresh))
+            return again(lambda: _commit(self.open(ACTIVITIES), month, fresh, about))
 
     @contextmanager
     def told(self, verb: str) -> Iterator[None]:
@@ -162,11 +240,20 @@ class Tables:
             why = str(error)
             for secret in self.options.values():
                 why = why.replace(secret, "***") if len(secret) > 3 else why
+            if isinstance(error, FileNotFoundError):
+                why += "; vacuum deletes the files of earlier states, and nothing else does"
             raise ArchiveError(f"cannot {verb} {self.shown}: {why}") from None
 
 
-def _commit(table: "DeltaTable", month: str, fresh: Any) -> int:  # noqa: ANN401
-    from deltalake import CommitProperties, WriterProperties, write_deltalake
+def writing() -> "WriterProperties":
+    """Say how files are written: small ones, of which little has to be read."""
+    from deltalake import WriterProperties
+
+    return WriterProperties(compression="ZSTD", compression_level=6)
+
+
+def _commit(table: "DeltaTable", month: str, fresh: Any, about: Mapping[str, Any]) -> int:  # noqa: ANN401
+    from deltalake import CommitProperties, write_deltalake
 
     dataset, here = table.to_pyarrow_dataset(), pc.field("month") == month
     stored = dataset.to_table(filter=here & _within(_spans(fresh)))
@@ -175,19 +262,23 @@ def _commit(table: "DeltaTable", month: str, fresh: Any) -> int:  # noqa: ANN401
         return 0
     spans = _spans(news)
     replaced = stored.filter(_within(spans))
-    data = pa.concat_tables([_others(replaced, news), news]).sort_by("id")
+    others = _others(replaced, news)
+    data = pa.concat_tables([others, news]).sort_by("id")
+    updated = len(replaced) - len(others)
+    told = {**about, "added": len(news) - updated, "updated": updated}
     # without the library's own retries, any other commit in between makes this one fail
-    strictly = CommitProperties(max_commit_retries=0)
-    settings = WriterProperties(compression="ZSTD", compression_level=6)
+    strictly = CommitProperties(
+        max_commit_retries=0, custom_metadata={_NAME: json.dumps(told, default=str)}
+    )
     if len(replaced):
         runs = " OR ".join(f"id BETWEEN {first} AND {last}" for first, last in spans)
         write_deltalake(
             table, data, mode="overwrite", predicate=f"month = '{month}' AND ({runs})",
-            commit_properties=strictly, writer_properties=settings,
+            commit_properties=strictly, writer_properties=writing(),
         )  # fmt: skip
     else:
         write_deltalake(
-            table, data, mode="append", commit_properties=strictly, writer_properties=settings
+            table, data, mode="append", commit_properties=strictly, writer_properties=writing()
         )
     return len(news)
 
