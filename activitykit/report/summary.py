@@ -1,0 +1,100 @@
+"""The summary of a report for the body of a mail: the verdict and what to act on."""
+
+from collections.abc import Iterator
+from functools import cache, partial
+from importlib.resources import files
+from textwrap import fill
+from typing import TYPE_CHECKING, Final
+
+from activitykit.errors import ConfigError
+from activitykit.palette import COLOUR, MARK
+from activitykit.report.cells import NOTHING, cell_text
+from activitykit.report.content import Report, Section
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_SHOWN: Final = ("act",)
+_CLOSING: Final = "The whole report is attached."
+
+
+def summary_text(report: Report) -> str:
+    """Write the summary as plain text in lines of mail's usual length."""
+    return "\n\n".join(_paragraphs(report)) + "\n"
+
+
+def summary_html(report: Report) -> str:
+    """Write the summary as HTML that mail programs show: tables and inline styles.
+
+    Raises
+    ------
+    ConfigError
+        When jinja2 is missing.
+    """
+    page = _template().render(
+        report=report, sections=_sections(report), closing=_CLOSING,
+        cell=partial(cell_text, tz=report.tz),
+    )  # fmt: skip
+    return page.strip() + "\n"
+
+
+def _sections(report: Report) -> list[Section]:
+    return [section for section in report.sections if section.key in _SHOWN]
+
+
+def _paragraphs(report: Report) -> Iterator[str]:
+    yield _underlined(report.title, "=")
+    yield _wrapped(report.coverage)
+    for banner in report.banners:
+        yield _wrapped(f"{MARK[banner.kind]} {banner.title} {banner.text}")
+    yield _underlined(report.headline, "-")
+    yield from map(_wrapped, report.text)
+    numbers = [
+        _wrapped(
+            f"- {kpi.label}: {cell_text(kpi.value, kpi.kind, report.tz)}"
+            + (f" ({'; '.join(kpi.lines)})" if kpi.lines else ""),
+            indent="  ",
+        )
+        for kpi in report.kpis
+    ]
+    if numbers:
+        yield "\n".join(numbers)
+    for section in _sections(report):
+        yield _underlined(section.title, "-")
+        yield from map(_wrapped, section.text)
+        for table in section.tables:
+            yield from filter(None, [_wrapped(table.caption)])
+            first, *others = table.columns
+            for number, row in enumerate(table.rows, 1):
+                # a table is wider than a mail, so each row becomes a few lines
+                facts = [
+                    f"{label}: {text}"
+                    for key, label, kind in others
+                    if (text := cell_text(row.get(key), kind, report.tz)) != NOTHING
+                ]
+                head = f"{number}. {cell_text(row.get(first.key), first.kind, report.tz)}"
+                yield "\n".join([head, _wrapped("   " + "; ".join(facts), indent="   ")])
+    yield _CLOSING
+
+
+def _wrapped(text: str, *, indent: str = "") -> str:
+    return fill(text, 78, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _underlined(text: str, sign: str) -> str:
+    line = " ".join(text.split())
+    return f"{line}\n{sign * min(len(line), 78)}"
+
+
+@cache
+def _template() -> "Template":
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError as error:
+        raise ConfigError("the report needs jinja2: pip install 'activitykit[report]'") from error
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals |= {"COLOUR": COLOUR, "MARK": MARK}
+    here = files("activitykit.report")
+    return environment.from_string((here / "summary.html.jinja").read_text("utf-8"))
