@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from activitykit import demo, plots
     from activitykit.archive import Archive
     from activitykit.client import Client
-    from activitykit.explorer import explore
+    from activitykit.front import explore
     from activitykit.report import render_report, write_report
     from activitykit.snapshot import read_snapshot, write_snapshot
     from activitykit.stats import (
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _HOME: Final = {
     "Archive": "archive",
     "Client": "client",
-    "explore": "explorer",
+    "explore": "front",
     "render_report": "report",
     "write_report": "report",
     "read_snapshot": "snapshot",

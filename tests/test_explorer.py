@@ -1,4 +1,4 @@
-"""The dashboard's wiring and its pictures, without a browser."""
+"""The basic view's wiring and its pictures, without a browser."""
 
 import re
 import subprocess
@@ -35,13 +35,13 @@ def df():
 
 @pytest.fixture
 def board(df):
-    """Open a dashboard over them."""
-    return ak.explore(df)
+    """Open the basic view over them."""
+    return ak.explore(df, basic=True)
 
 
 def option(board, facet, word):
     """Find the button of an option."""
-    buttons = board.facets[facet].options.children
+    buttons = board.view.facets[facet].options.children
     return next(button for button in buttons if word in button.description.replace("\u2005", " "))
 
 
@@ -76,17 +76,17 @@ class Tags(HTMLParser):
 
 def test_a_click_filters_every_view(board):
     """Pressing an option changes filter, rows, words, figures, table and the other counts."""
-    before = board._views.value, board._table.value
+    before = board.view._views.value, board.view._table.value
     button = option(board, "outcome", "Error")
     count = number(button)
     button.value = True
     assert board.filter == ak.Filter(result="error")
     assert len(board.filtered) == count
-    assert f"{count:,} of 600" in board._said.value
-    assert board._views.value != before[0]
-    assert board._table.value != before[1]
+    assert f"{count:,} of 600" in board.view._said.value
+    assert board.view._views.value != before[0]
+    assert board.view._table.value != before[1]
     assert number(option(board, "outcome", "OK")) > count  # its alternatives stay counted
-    assert sum(map(number, board.facets["state"].options.children)) == count
+    assert sum(map(number, board.view.facets["state"].options.children)) == count
 
 
 def test_several_options_are_alternatives(board):
@@ -105,73 +105,73 @@ def test_the_filter_is_set_and_observed_from_python(board, df):
     board.observe(lambda change: heard.append(change["new"]), "filter")
     tenant = df["tenant.name"].value_counts().index[0]
     board.filter = ak.Filter(tenant=tenant, text="backup", since="2026-10-10T12:00:00Z")
-    assert next(b.value for b in board.facets["tenant"].options.children)
-    assert board._text.value == "backup"
-    assert board._since.value == "2026-10-10T12:00:00Z"
+    assert next(b.value for b in board.view.facets["tenant"].options.children)
+    assert board.view._text.value == "backup"
+    assert board.view._since.value == "2026-10-10T12:00:00Z"
     pd.testing.assert_frame_equal(board.filtered, board.filter.select(df))
-    board.facets["tenant"]._clear.click()
+    board.view.facets["tenant"]._clear.click()
     assert heard[-1] == ak.Filter(text="backup", since="2026-10-10T12:00:00Z")
 
 
 def test_a_filter_that_matches_nothing(board):
     """A filter for things that are not there says so, shows zeros and can be taken off."""
     board.filter = ak.Filter(tenant="nobody", type="no-such-type")
-    assert "No activity matches" in board._views.value
-    assert board._where.value == "0 of 0"
-    assert {number(b) for b in board.facets["outcome"].options.children} == {0}
-    assert [chip.description for chip in board._chips.children] == [
+    assert "No activity matches" in board.view._views.value
+    assert board.view._where.value == "0 of 0"
+    assert {number(b) for b in board.view.facets["outcome"].options.children} == {0}
+    assert [chip.description for chip in board.view._chips.children] == [
         "Operation: no-such-type ×", "Tenant: nobody ×",
     ]  # fmt: skip
-    board._chips.children[1].click()
+    board.view._chips.children[1].click()
     assert board.filter == ak.Filter(type="no-such-type")
 
 
 def test_time_controls(board, df):
     """Spans count back from the newest row; edges take times and spans; reset shows everything."""
-    board._span.value = "7 d"
+    board.view._span.value = "7 d"
     newest = df["createdAt"].max()
     assert board.filter == ak.Filter(since=newest - pd.Timedelta(7, "D"))
-    board._since.value = "36h"
+    board.view._since.value = "36h"
     assert board.filter.since == newest - pd.Timedelta(36, "h")
-    assert board._span.value is None
-    board._until.value = "2026-10-31 12:00"
+    assert board.view._span.value is None
+    board.view._until.value = "2026-10-31 12:00"
     assert board.filter.until == pd.Timestamp("2026-10-31T12:00Z")
-    board._top.children[-1].click()
+    board.view._top.children[-1].click()
     assert board.filter == ak.Filter()
-    assert board._span.value == "All"
+    assert board.view._span.value == "All"
 
 
 def test_mistakes_are_told_and_leave_the_filter(board):
     """An unreadable time is said in words, and goes away with the next good one."""
-    board._since.value = "last tuesday"
-    assert "cannot read &#x27;last tuesday&#x27;" in board._alert.value
-    assert 'role="alert"' in board._alert.value
+    board.view._since.value = "last tuesday"
+    assert "cannot read &#x27;last tuesday&#x27;" in board.view._alert.value
+    assert 'role="alert"' in board.view._alert.value
     assert board.filter == ak.Filter()
-    board._since.value = "2026-10-10"
-    assert board._alert.value == ""
+    board.view._since.value = "2026-10-10"
+    assert board.view._alert.value == ""
 
 
 def test_faults_in_callbacks_are_shown(board, monkeypatch):
     """An unforeseen error in a callback stands on the dashboard with its traceback."""
     monkeypatch.setattr(render, "views", lambda _: 1 / 0)
     option(board, "outcome", "OK").value = True
-    assert "ZeroDivisionError" in board._alert.value
-    assert "Traceback" in board._alert.value
+    assert "ZeroDivisionError" in board.view._alert.value
+    assert "Traceback" in board.view._alert.value
 
 
 def test_the_table_turns_pages(board):
     """Pages follow each other, say where they are, and start anew with another filter."""
-    assert board._where.value == "1–25 of 600"
-    first, back, forth, last = board._turns
+    assert board.view._where.value == "1–25 of 600"
+    first, back, forth, last = board.view._turns
     assert first.disabled
     forth.click()
-    assert board._where.value == "26–50 of 600"
+    assert board.view._where.value == "26–50 of 600"
     last.click()
-    assert board._where.value == "576–600 of 600"
+    assert board.view._where.value == "576–600 of 600"
     assert forth.disabled
     back.click()
-    board._sort.value = "longest first"
-    assert board._where.value == "1–25 of 600"
+    board.view._sort.value = "longest first"
+    assert board.view._where.value == "1–25 of 600"
 
 
 def test_every_control_says_what_it_does(board):
@@ -200,8 +200,8 @@ def test_every_control_says_what_it_does(board):
 def test_long_facets_can_be_searched():
     """Thousands of tenants show a few, say how many more, and are found by part of the name."""
     items = [item(i, tenant={"id": str(i), "name": f"Tenant {i}"}) for i in range(3000)]
-    board = ak.explore(ak.flatten(items))
-    box = board.facets["tenant"]
+    board = ak.explore(ak.flatten(items), basic=True)
+    box = board.view.facets["tenant"]
     assert len(box.options.children) == 8
     assert box._more.value == "+ 2,992 more – use search"
     box.search.value = "tenant 2999"
@@ -218,8 +218,15 @@ def test_names_are_never_markup(name):
     odd = item(1, tenant={"id": "9", "name": name}, resource={"id": "r", "name": name}, type=name,
                startedByUser=name, policy={"id": "p", "name": name},
                result={"code": "error", "error": {"domain": name, "code": name}})  # fmt: skip
-    board = ak.explore(ak.flatten([odd, item(2)]), ak.Filter(text=name))
-    parts = [board._views, board._table, board._said, board._style, board._code, board._alert]
+    board = ak.explore(ak.flatten([odd, item(2)]), ak.Filter(text=name), basic=True)
+    parts = [
+        board.view._views,
+        board.view._table,
+        board.view._said,
+        board.view._style,
+        board.view._code,
+        board.view._alert,
+    ]
     for html in [part.value for part in parts] + [board._repr_mimebundle_()["text/html"]]:
         seen = Tags(html)
         assert not seen.tags & {"script", "img", "iframe", "object", "link"}
@@ -263,12 +270,12 @@ def test_the_same_selection_is_the_same_picture(df):
 @pytest.mark.parametrize("items", [[], [{"id": 1}], [item(1)], [item(1, tenant={})]])
 def test_tiny_frames_open(items):
     """No rows, one row, hardly any values: the dashboard opens and says what there is."""
-    board = ak.explore(ak.flatten(items))
-    assert f"{len(items)} of {len(items)}" in board._said.value
-    assert ("The frame has no activities" in board._views.value) == (not items)
-    assert board._span.value == "All"
-    board._span.value = "7 d"
-    assert board._alert.value == ""
+    board = ak.explore(ak.flatten(items), basic=True)
+    assert f"{len(items)} of {len(items)}" in board.view._said.value
+    assert ("The frame has no activities" in board.view._views.value) == (not items)
+    assert board.view._span.value == "All"
+    board.view._span.value = "7 d"
+    assert board.view._alert.value == ""
 
 
 def test_missing_columns_are_named():
@@ -292,7 +299,7 @@ def test_without_ipywidgets_the_extra_is_named():
 def test_the_frame_is_left_alone(df):
     """The dashboard changes neither the frame nor its notes."""
     before, notes = df.copy(), dict(df.attrs)
-    board = ak.explore(df)
+    board = ak.explore(df, basic=True)
     option(board, "outcome", "Error").value = True
     pd.testing.assert_frame_equal(df, before)
     assert df.attrs == notes

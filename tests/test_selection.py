@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 
 import activitykit as ak
-from activitykit.explorer import measures
+from activitykit.explorer import measures, rankings, table
 from activitykit.explorer.cube import NEEDS, Cube
 from activitykit.explorer.selection import Selection
 
@@ -213,14 +213,14 @@ def test_rankings_agree_with_the_statistics(df, cube):
     for where in [ak.Filter(), *cases(df, 15)]:
         selection = Selection(cube, where)
         told = ak.failure_reasons(selection.filtered).head(6)
-        shown = measures.reasons(selection)
+        shown = rankings.reasons(selection)
         assert (
             shown[["n", "n_resources"]].to_numpy().tolist()
             == told[["n", "n_resources"]].to_numpy().tolist()
         )
         by = ak.failure_stats(selection.filtered, by="resource.id")
         most = by.loc[by["n_failed"] > 0, "n_failed"].sort_values(ascending=False).head(6)
-        top = measures.top_resources(selection)
+        top = rankings.top_resources(selection)
         assert top["n_failed"].tolist()[: len(most)] == most.tolist()
 
 
@@ -233,7 +233,7 @@ def test_ties_among_reasons_are_ordered(make_frame):
     })  # fmt: skip
     for rows in (df, df[::-1], df.sample(frac=1, random_state=1)):
         assert ak.failure_reasons(rows)["domain"].tolist() == sorted(domains)
-        assert measures.reasons(Selection(rows))["domain"].tolist() == sorted(domains)
+        assert rankings.reasons(Selection(rows))["domain"].tolist() == sorted(domains)
 
 
 def test_the_timeline_counts_every_row_once(df, cube):
@@ -284,12 +284,12 @@ def test_pages_cover_the_selection(cube):
     for sort in ["createdAt", "duration_s", *cube.facets]:
         for descending in (True, False):
             pages = [
-                measures.page(selection, i, size=500, sort=sort, descending=descending)
+                table.page(selection, i, size=500, sort=sort, descending=descending)
                 for i in range(5)
             ]
             ids = pd.concat(pages)["id"]
             assert sorted(ids) == sorted(selection.filtered["id"])
-    lengths = measures.page(selection, 0, sort="duration_s")["duration_s"]
+    lengths = table.page(selection, 0, sort="duration_s")["duration_s"]
     assert lengths.is_monotonic_decreasing
 
 
@@ -299,7 +299,7 @@ def test_tiny_frames(rows):
     selection = Selection(ak.flatten(rows))
     assert measures.headline(selection).matching == len(rows)
     assert len(selection.options("tenant")[0]) == len(rows)
-    assert measures.page(selection).shape[0] == len(rows)
+    assert table.page(selection).shape[0] == len(rows)
     measures.timeline(selection)
     exec(selection.code, {"df": ak.flatten(rows)})  # noqa: S102
 

@@ -1,57 +1,49 @@
 """The dashboard: filters beside linked figures and a table, in a notebook.
 
-``cube`` makes a frame ready for fast filtering, ``selection`` holds what is chosen, ``measures``
-works out what is shown, ``svg`` and ``render`` write it as HTML, ``widget`` puts it on the screen.
+``cube`` makes a frame ready for fast filtering, ``selection`` and ``scope`` hold what is chosen,
+``measures``, ``rankings`` and ``table`` work out what is shown, ``state`` puts it into a message for
+the ``board``; ``svg`` and ``render`` write it as HTML, for the ``basic`` view and for readers
+without a kernel; ``widget`` connects them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from activitykit.errors import ConfigError
+from activitykit.explorer.hands import Hands
 from activitykit.filters import Filter
 
 if TYPE_CHECKING:
     from activitykit.explorer.widget import Explorer
 
-__all__ = ["explore"]
+__all__ = ["Hands", "open_board"]
 
 
-def explore(df: pd.DataFrame, where: Filter | None = None) -> "Explorer":
-    """Open the dashboard over a frame.
+_NO_HANDS: Final = Hands()
+
+
+def open_board(
+    df: pd.DataFrame,
+    where: Filter | None = None,
+    *,
+    tz: str = "UTC",
+    basic: bool = False,
+    hands: Hands = _NO_HANDS,
+) -> "Explorer":
+    """Open the dashboard over a frame; `activitykit.explore` explains the arguments.
 
     Parameters
     ----------
-    df
-        Activities; the dashboard does not change them.
-    where
-        What to show first; everything by default.
-
-    Returns
-    -------
-    Explorer
-        A Jupyter widget. ``.filter`` is what is chosen, an `activitykit.Filter` that can be set and
-        observed; ``.filtered`` the matching rows, a new frame; ``.code`` the Python that gives the
-        same rows and the shown statistics without the widget.
+    hands
+        What lets the dashboard write snapshots and fetch anew.
 
     Raises
     ------
     ConfigError
-        When ipywidgets is not installed.
+        When ipywidgets is not installed, or for an unknown time zone.
     SchemaError
         When the frame lacks core columns.
-
-    Notes
-    -----
-    A saved notebook, nbconvert or a code host show a picture of the moment in its place.
-
-    Examples
-    --------
-    >>> import activitykit as ak
-    >>> board = ak.explore(ak.flatten([{"id": 7, "state": "completed", "result": {"code": "ok"}}]))
-    >>> board.filter = ak.Filter(result="error")
-    >>> len(board.filtered)
-    0
     """
     try:
         from activitykit.explorer.widget import Explorer
@@ -61,4 +53,6 @@ def explore(df: pd.DataFrame, where: Filter | None = None) -> "Explorer":
         raise ConfigError(
             "The dashboard needs ipywidgets: pip install 'activitykit[widgets]'"
         ) from error
-    return Explorer(df, where or Filter())
+    from activitykit.explorer.scope import Scope
+
+    return Explorer(df, where or Filter(), Scope(tz=tz), hands, basic=basic)

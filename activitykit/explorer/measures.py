@@ -26,8 +26,9 @@ from activitykit.stats import duration_stats
 from activitykit.stats.durations import TOLERANCE
 from activitykit.stats.failures import rate_columns
 
-_FAILED, _CHILD = VERDICTS.index("failed"), VERDICTS.index("child")
-_DECIDED: Final = VERDICTS.index("success")
+FAILED, CHILD = VERDICTS.index("failed"), VERDICTS.index("child")
+DECIDED: Final = VERDICTS.index("success")
+"""The greatest verdict that counts in a failure rate."""
 _WIDTHS: Final = tuple(
     pd.Timedelta(*width)
     for width in (
@@ -98,7 +99,7 @@ def headline(selection: Selection) -> Headline:
     return Headline(
         matching=len(here),
         total=cube.n,
-        runs=len(rows) - int(verdict[_CHILD]),
+        runs=len(rows) - int(verdict[CHILD]),
         n_failed=sums["n_failed"],
         n_decided=sums["n_failed"] + sums["n_success"],
         n_resources=sums["n_resources"],
@@ -116,20 +117,27 @@ def _by_resource(selection: Selection, rows: Array) -> dict[str, int]:
     """Count failures by resource, and the sums from which `failure_stats` takes their spread."""
     cube, size = selection.cube, len(selection.cube.resources)
     verdict, unit = cube.verdict[rows], cube.resource[rows]
-    failed = np.bincount(unit[verdict == _FAILED], minlength=size + 1)
-    decided = np.bincount(unit[verdict <= _DECIDED], minlength=size + 1)
-    runs = np.bincount(unit[verdict != _CHILD], minlength=size + 1)
-    f, m = failed[:size], decided[:size]
+    failed = np.bincount(unit[verdict == FAILED], minlength=size + 1)
+    decided = np.bincount(unit[verdict <= DECIDED], minlength=size + 1)
+    runs = np.bincount(unit[verdict != CHILD], minlength=size + 1)
+    return {**spread(failed, decided), "n_resources": int(np.count_nonzero(runs[:size]))}
+
+
+def spread(failed: Array, decided: Array) -> dict[str, int]:
+    """Add up failures and decided runs of each resource as `rate_columns` needs them.
+
+    The last element of both holds the runs without a resource.
+    """
+    f, m = failed[:-1], decided[:-1]
     return {
         "n_failed": int(failed.sum()),
         "n_success": int(decided.sum() - failed.sum()),
-        "n_resources": int(np.count_nonzero(runs[:size])),
         "units": int(np.count_nonzero(m)),
         "ff": int(f @ f),
         "fm": int(f @ m),
         "mm": int(m @ m),
-        "loose_failed": int(failed[size]),
-        "loose": int(decided[size]),
+        "loose_failed": int(failed[-1]),
+        "loose": int(decided[-1]),
     }
 
 
@@ -191,7 +199,6 @@ def timeline(selection: Selection) -> Timeline:
     facet = cube.facets["outcome"]
     outcomes = _per_bucket(facet.codes, shown, cuts, len(facet.labels) + 1)
     verdicts = _per_bucket(cube.verdict, rated, cuts, len(VERDICTS))
-    first = int(np.searchsorted(cube.created, np.iinfo(np.int64).min, side="right"))
     since, until = edges(where) if own else (None, None)
     inside = np.ones(len(starts) - 1, dtype=bool)
     if since is not None:
@@ -201,11 +208,11 @@ def timeline(selection: Selection) -> Timeline:
     return Timeline(
         starts=starts,
         counts={label: outcomes[:, i] for i, label in enumerate(facet.labels)},
-        n_failed=verdicts[:, _FAILED],
-        n_decided=verdicts[:, : _DECIDED + 1].sum(axis=1),
+        n_failed=verdicts[:, FAILED],
+        n_decided=verdicts[:, : DECIDED + 1].sum(axis=1),
         inside=inside,
         left_out=(
-            int(np.count_nonzero((shown >= first) & (shown < cuts[0]))),
+            int(np.count_nonzero((shown >= cube.unknown) & (shown < cuts[0]))),
             int(np.count_nonzero(shown >= cuts[-1])),
         ),
     )
@@ -227,7 +234,7 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
     hundredth is scattered over a long time, to the rest.
     """
     where, created = selection.filter, selection.cube.created
-    known = created[created != np.iinfo(np.int64).min]
+    known = created[selection.cube.unknown :]
     if not len(known):
         return pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")])
     # as integers, because a Timedelta ends at 292 years
@@ -251,103 +258,3 @@ def histogram(selection: Selection) -> pd.DataFrame:
     n = np.bincount(selection.cube.bin[selection.rows()], minlength=N_BINS + 1)[:N_BINS]
     at = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
     return pd.DataFrame({"low_s": at[:-1], "high_s": at[1:], "n": n})
-
-
-def top_resources(selection: Selection, limit: int = 6) -> pd.DataFrame:
-    """Rank resources by failures: ``resource``, ``tenant``, ``n_failed``, ``n_decided``.
-
-    Root activities, as `failure_stats` by ``resource.id`` counts them: ids that differ in case only
-    are one resource, named by its latest row. ``n_decided`` leaves the outcome filter out.
-    """
-    cube, size = selection.cube, len(selection.cube.resources) + 1
-    rows, rated = selection.rows(), selection.rows("result")
-    unit = cube.resource[rows]
-    failed = np.bincount(unit[cube.verdict[rows] == _FAILED], minlength=size)
-    decided = np.bincount(cube.resource[rated[cube.verdict[rated] <= _DECIDED]], minlength=size)
-    top = np.argsort(-failed, kind="stable")[:limit]
-    top = top[failed[top] > 0]
-    latest = np.full(size, -1)
-    latest[unit] = rows  # of several rows the last one stays
-    # by code, because picking rows from a chunked frame takes ten times as long
-    names = [
-        np.array([*values, None], dtype=object)[codes[latest[top]]]
-        for codes, values in map(cube.column, ("resource.name", "resource.id", "tenant.name"))
-    ]
-    return pd.DataFrame(
-        {
-            "resource": [name or ident for name, ident in zip(*names[:2], strict=True)],
-            "tenant": names[2],
-            "n_failed": failed[top],
-            "n_decided": decided[top],
-        }
-    )
-
-
-def reasons(selection: Selection, limit: int = 6) -> pd.DataFrame:
-    """Rank why root activities failed, as `failure_reasons` does, by resources touched.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``signature``, ``domain``, ``code``, ``n``, ``n_resources``.
-    """
-    cube, rows = selection.cube, selection.rows()
-    failed = rows[cube.verdict[rows] == _FAILED]
-    parts = {"signature": cube.signature, "domain": cube.column("result.error.domain"),
-             "code": cube.column("result.error.code")}  # fmt: skip
-    coded = pd.DataFrame({name: codes[failed] for name, (codes, _) in parts.items()})
-    coded["resource"] = cube.resource[failed]
-    pairs = coded.groupby([*parts, "resource"], as_index=False).size()
-    pairs["named"] = pairs["resource"] < len(cube.resources)
-    table = pairs.groupby(list(parts), as_index=False).agg(
-        n=("size", "sum"), n_resources=("named", "sum")
-    )
-    for name, (_, values) in parts.items():
-        table[name] = np.array([*values, None], dtype=object)[table[name]]
-    table = table.sort_values(
-        ["n_resources", "n", "signature", "code", "domain"],
-        ascending=[False, False, True, True, True],
-    )
-    return table.head(limit).reset_index(drop=True)
-
-
-def page(
-    selection: Selection,
-    number: int = 0,
-    *,
-    size: int = 25,
-    sort: str = "createdAt",
-    descending: bool = True,
-) -> pd.DataFrame:
-    """Give one page of the matching rows.
-
-    Parameters
-    ----------
-    number
-        Of the page, from 0.
-    size
-        Rows per page.
-    sort
-        ``createdAt``, ``duration_s`` or the name of a facet; rows that are equal in it come newest
-        first.
-    descending
-        Newest, longest or last first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``id``, ``createdAt``, ``outcome``, ``operation``, ``tenant``, ``plan``, ``resource`` (all
-        as the facets name them), ``duration_s`` and ``running``, which makes it a lower bound.
-    """
-    cube = selection.cube
-    inside = np.zeros(cube.n, dtype=bool)
-    inside[selection.rows()] = True
-    order = cube.sorted_by(sort, descending=descending)
-    rows = order[inside[order]][number * size : (number + 1) * size]
-    raw = cube.df[["id", "createdAt"]].iloc[cube.order[rows]].reset_index(drop=True)
-    for name in ("outcome", "operation", "tenant", "plan", "resource"):
-        facet = cube.facets[name]
-        raw[name] = [
-            facet.labels[code] if code < len(facet.labels) else "?" for code in facet.codes[rows]
-        ]
-    return raw.assign(duration_s=cube.seconds[rows], running=cube.running[rows])

@@ -14,7 +14,8 @@ from typing import Final
 import pandas as pd
 from pandas.api.typing import NaTType
 
-from activitykit.explorer import measures
+from activitykit.explorer import measures, rankings
+from activitykit.explorer import table as pages
 from activitykit.explorer.measures import Headline, Timeline
 from activitykit.explorer.selection import Option, Selection
 from activitykit.explorer.svg import colour, histogram_svg, legend, mark, timeline_svg
@@ -29,7 +30,8 @@ _DATE: Final = "%Y-%m-%d %H:%M"
 @cache
 def style() -> str:
     """Give the style sheet."""
-    return f"<style>{(files(__package__) / 'explorer.css').read_text('utf-8')}</style>"
+    sheets = (files(__package__) / name for name in ("explorer.css", "basic.css"))
+    return f"<style>{''.join(sheet.read_text('utf-8') for sheet in sheets)}</style>"
 
 
 def views(selection: Selection) -> str:
@@ -67,8 +69,8 @@ def summary(selection: Selection) -> str:
 
 def status(selection: Selection) -> str:
     """Say in words how many match, and over which time."""
-    created = selection.cube.df["createdAt"].iloc[selection.cube.order[selection.rows()]].dropna()
-    over = f"{created.iloc[0]:{_DATE}} – {created.iloc[-1]:{_DATE}} UTC" if len(created) else ""
+    over = " – ".join(f"{edge:{_DATE}}" for edge in selection.over or ())
+    over += " UTC" if over else ""
     return (
         f'<p role="status" aria-live="polite"><b>{selection.matching:,} of {selection.cube.n:,}'
         f' activities</b> <span class="ak-soft">{over}</span></p>'
@@ -160,7 +162,7 @@ def _durations(selection: Selection, numbers: Headline) -> str:
 
 
 def _resources(selection: Selection) -> str:
-    top = measures.top_resources(selection)
+    top = rankings.top_resources(selection)
     rows = [
         (
             f"{row['resource']}",
@@ -174,7 +176,7 @@ def _resources(selection: Selection) -> str:
 
 
 def _reasons(selection: Selection) -> str:
-    top = measures.reasons(selection)
+    top = rankings.reasons(selection)
     rows = [
         (
             f"{row['signature']}",
@@ -224,7 +226,7 @@ def table(
     descending: bool = True,
 ) -> str:
     """Render one page of the matching activities."""
-    rows = measures.page(selection, number, size=size, sort=sort, descending=descending)
+    rows = pages.page(selection, number, size=size, sort=sort, descending=descending)
     heads = [
         ("Created (UTC)", 15),
         ("Outcome", 11),

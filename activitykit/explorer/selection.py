@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer.cube import Array, Cube, Facet
+from activitykit.explorer.scope import HOURS, KIND, REASONS, Scope, hour_text
 from activitykit.filters import ENDED_SINCE, Filter
 from activitykit.moments import format_time
 from activitykit.query import GUID
@@ -24,12 +25,14 @@ SPANS: Final = {
     "24 h": pd.Timedelta(24, "h"), "7 d": pd.Timedelta(7, "D"), "30 d": pd.Timedelta(30, "D")
 }  # fmt: skip
 _OPEN: Final = Filter()
+_WHOLE: Final = Scope()
 
 
 @dataclass(frozen=True)
 class Option:
     """One line of a facet: its name, how many rows choosing it would give, and whether it is on."""
 
+    number: int
     label: str
     terms: tuple[str, ...]
     n: int
@@ -38,10 +41,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that is on, in words, and the filter without it."""
+    """One thing that is on, in words, and filter and scope without it."""
 
     text: str
     without: Filter
+    scope: Scope
 
 
 class Selection:
@@ -53,13 +57,15 @@ class Selection:
         Activities, or a `Cube` made of them.
     where
         Which to look at.
+    scope
+        What a filter cannot say.
     before
         An earlier selection of the same cube, whose work is taken over where a field is the same.
 
     Attributes
     ----------
     parts
-        For each field that narrows the rows, which rows meet it.
+        For each field, and part of the scope, that narrows the rows, which rows meet it.
 
     Raises
     ------
@@ -71,34 +77,51 @@ class Selection:
         self,
         source: pd.DataFrame | Cube,
         where: Filter = _OPEN,
+        scope: Scope = _WHOLE,
         *,
         before: "Selection | None" = None,
     ) -> None:
         self.cube = source if isinstance(source, Cube) else Cube(source)
-        self.filter = where
+        self.filter, self.scope = where, scope
         self.parts: dict[str, Array] = {}
         self._rows: dict[frozenset[str], Array] = {}
-        for name in _active(where):
-            if before and _value(before.filter, name) == _value(where, name):
+        self._asked: dict[str, object] = {name: _value(where, name) for name in _active(where)}
+        self._asked |= scope.active()
+        for name, value in self._asked.items():
+            if before and before._asked.get(name) == value:
                 self.parts[name] = before.parts[name]
+            elif name in (KIND, REASONS, HOURS):
+                self.parts[name] = scope.mask(self.cube, name)
             elif name == TIME:
                 self.parts[name] = self.cube.between(where)
             else:
-                self.parts[name] = self.cube.mask(name, getattr(where, name))
+                self.parts[name] = self.cube.mask(name, value)
 
-    def where(self, where: Filter) -> "Selection":
+    def where(self, where: Filter, scope: Scope | None = None) -> "Selection":
         """Give the selection of another filter, which takes over what stays the same."""
-        return Selection(self.cube, where, before=self)
+        return Selection(self.cube, where, self.scope if scope is None else scope, before=self)
 
     def rows(self, *without: str) -> Array:
         """Give the positions, in the order of time, of what matches but for the named fields."""
         names = frozenset(self.parts.keys() - set(without))
         if names not in self._rows:
-            masks = [self.parts[name] for name in names]
-            self._rows[names] = (
-                np.flatnonzero(np.logical_and.reduce(masks)) if masks else np.arange(self.cube.n)
-            )
+            self._rows[names] = np.flatnonzero(self.inside(*without))
         return self._rows[names]
+
+    def inside(self, *without: str) -> Array:
+        """Tell for each position whether it is among the `rows`."""
+        masks = [part for name, part in self.parts.items() if name not in without]
+        return np.logical_and.reduce(masks) if masks else np.ones(self.cube.n, dtype=bool)
+
+    @property
+    def over(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """When the first and the last of the matching rows were created; None without any."""
+        rows = self.rows()
+        known = rows[np.searchsorted(rows, self.cube.unknown) :]
+        if not len(known):
+            return None
+        first, last = pd.to_datetime(self.cube.created[known[[0, -1]]], utc=True)
+        return first, last
 
     @property
     def matching(self) -> int:
@@ -107,7 +130,7 @@ class Selection:
 
     @property
     def filtered(self) -> pd.DataFrame:
-        """The matching rows: what ``filter.select`` gives, in the order of the frame."""
+        """The matching rows, in the order of the frame: ``filter.select`` less the scope."""
         keep = np.zeros(self.cube.n, dtype=bool)
         keep[self.cube.order[self.rows()]] = True
         return self.filter.noted(self.cube.df[keep])
@@ -142,20 +165,28 @@ class Selection:
         """
         facet = self.cube.facets[name]
         counts = self._counts(facet)
-        wanted = {_key(value) for value in getattr(self.filter, facet.field)}
-        on = [any(_key(value) in wanted for value in values) for values in facet.terms]
+        on = self.chosen(facet)
         numbers = list(range(len(facet.labels)))
         if facet.ranked:
             numbers.sort(key=lambda i: -counts[i])
         if search:
             needle = search.casefold()
-            numbers = [i for i in numbers if on[i] or needle in facet.labels[i].casefold()]
-        shown = [i for place, i in enumerate(numbers) if limit is None or place < limit or on[i]]
+            numbers = [i for i in numbers if i in on or needle in facet.labels[i].casefold()]
+        shown = [i for place, i in enumerate(numbers) if limit is None or place < limit or i in on]
         options = [
-            Option(facet.labels[i], facet.terms[i], self._exactly(facet, i, counts), on[i])
+            Option(i, facet.labels[i], facet.terms[i], self._exactly(facet, i, counts), i in on)
             for i in shown
         ]
         return options, len(numbers) - len(shown)
+
+    def chosen(self, facet: Facet) -> frozenset[int]:
+        """Give the numbers of the options that are on."""
+        wanted = {_key(value) for value in getattr(self.filter, facet.field)}
+        if not wanted:
+            return frozenset()
+        return frozenset(
+            i for i, terms in enumerate(facet.terms) if any(_key(term) in wanted for term in terms)
+        )
 
     def _counts(self, facet: Facet) -> Array:
         size = len(facet.labels)
@@ -177,18 +208,22 @@ class Selection:
     def conditions(self) -> list[Condition]:
         """Say what is on, one by one."""
         found = []
-        by_field = {facet.field: facet for facet in self.cube.facets.values()}
+        by_field = {facet.field: facet for facet in reversed(self.cube.facets.values())}
         for name in self.parts:
-            facet, value = by_field.get(name), _value(self.filter, name)
+            facet = by_field.get(name)
             if facet is not None:
                 found += self._chosen(facet)
+            elif name in (KIND, REASONS, HOURS):
+                found += self._scoped(name)
             elif name == TIME:
                 text = f"{self.filter.on} {_interval(self.filter)}"
-                found.append(Condition(text, replace(self.filter, since=None, until=None)))
+                without = replace(self.filter, since=None, until=None)
+                found.append(Condition(text, without, self.scope))
             else:
+                value = getattr(self.filter, name)
                 shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
                 without = altered(self.filter, name, getattr(_OPEN, name))
-                found.append(Condition(f"{name.replace('_', ' ')}: {shown}", without))
+                found.append(Condition(f"{name.replace('_', ' ')}: {shown}", without, self.scope))
         return found
 
     def _chosen(self, facet: Facet) -> list[Condition]:
@@ -200,9 +235,25 @@ class Selection:
         wanted = getattr(self.filter, facet.field)
         shown = dict.fromkeys(label.get(_key(value), (value, (value,))) for value in wanted)
         return [
-            Condition(f"{facet.title}: {text}", self.toggle(facet.name, values))
+            Condition(f"{facet.title}: {text}", self.toggle(facet.name, values), self.scope)
             for text, values in shown
         ]
+
+    def _scoped(self, part: str) -> Iterator[Condition]:
+        scope, where = self.scope, self.filter
+        if part == KIND:
+            hidden = [kind for kind in ("roots", "children", "legacy") if not getattr(scope, kind)]
+            without = replace(scope, roots=True, children=True, legacy=True)
+            yield Condition(f"without {', '.join(hidden)}", where, without)
+        elif part == REASONS:
+            for one in scope.reasons:
+                left = tuple(reason for reason in scope.reasons if reason != one)
+                yield Condition(f"Reason: {one}", where, replace(scope, reasons=left))
+        else:
+            named = ", ".join(map(hour_text, scope.hours[:3]))
+            more = f" and {len(scope.hours) - 3} more" if len(scope.hours) > 3 else ""
+            text = f"Hour of the week: {named}{more} ({scope.tz})"
+            yield Condition(text, where, replace(scope, hours=()))
 
     def span(self, name: str) -> Filter:
         """Give the filter for one of `SPANS` before the newest activity, or for all time."""
@@ -220,18 +271,23 @@ class Selection:
         timed = ["rows"]
         if not pd.isna(self.cube.as_of):
             timed.append('as_of=df["updatedAt"].max()')
+        size = f"{self.matching:,} of {self.cube.n:,} activities"
         lines = [
             "import activitykit as ak",
             "",
             f"where = {self.filter!r}",
-            f"rows = where.select(df)  # {self.matching:,} of {self.cube.n:,} activities",
-            f"durations = ak.duration_stats({', '.join(timed)})",
+            "rows = where.select(df)",
+            *self.scope.code(),
+            f"durations = ak.duration_stats({', '.join(timed)})  # of {size}",
         ]
         if self.filter.result:
             lines += [
                 "# the failure rate leaves the outcome filter out, else it would read 100 % or 0 %",
-                f"any_outcome = {replace(self.filter, result=())!r}",
-                "failures = ak.failure_stats(any_outcome.select(df))",
+                "chosen = rows",
+                f"rows = {replace(self.filter, result=())!r}.select(df)",
+                *self.scope.code(),
+                "failures = ak.failure_stats(rows)",
+                "rows = chosen",
             ]
         else:
             lines.append("failures = ak.failure_stats(rows)")

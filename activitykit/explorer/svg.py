@@ -74,12 +74,15 @@ def timeline_svg(line: Timeline) -> str:
     return "".join(parts)
 
 
+def stacking(series: tuple[str, Array]) -> tuple[bool, bool]:
+    """Sort outcomes with failures at the bottom, where their height can be read."""
+    return _FAMILY.get(series[0]) != "error", series[0] == "OK"
+
+
 def _stack(line: Timeline, top: float) -> Iterator[str]:
-    # failures at the bottom, where their height can be read
-    order = sorted(line.counts, key=lambda label: (_FAMILY.get(label) != "error", label == "OK"))
     base = np.full(len(line.starts) - 1, float(_BARS))
-    for label in order:
-        heights = line.counts[label] / top * _BARS
+    for label, count in sorted(line.counts.items(), key=stacking):
+        heights = count / top * _BARS
         yield f'<g fill="{colour(label)}">'
         yield from _columns(heights, base)
         yield "</g>"

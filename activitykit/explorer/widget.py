@@ -1,44 +1,26 @@
-"""`Explorer`: the selection on the screen, with core ipywidgets and nothing to load.
+"""`Explorer`: what `explore` gives; a selection, a view of it, and what users take away.
 
-Only wiring: every number comes from `measures`, every picture from `render`. A change of the filter
-sends the views as one message, and those controls that look different afterwards.
+Only wiring: numbers come from `measures`, `rankings` and `table`; pictures from the `Board`, or
+where the browser cannot load that, from `Basic`.
 """
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from html import escape
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
 import traitlets
 
-from activitykit.errors import ActivityKitError
+from activitykit.errors import ActivityKitError, ConfigError
 from activitykit.explorer import render
-from activitykit.explorer.selection import SPANS, Option, Selection, altered, edges
-from activitykit.explorer.svg import mark
+from activitykit.explorer.hands import Hands
+from activitykit.explorer.scope import Scope
+from activitykit.explorer.selection import Selection
 from activitykit.filters import Filter
-from activitykit.moments import format_time, to_timestamp
-from activitykit.wording import short
-
-_LIMITS: Final = {
-    "outcome": 12, "state": 8, "operation": 8, "tenant": 8, "plan": 5, "resource": 5,
-    "started_by": 4,
-}  # fmt: skip
-_ROOM: Final = 25  # characters in a line of a facet
-_SORTS: Final = {
-    "newest first": ("createdAt", True),
-    "oldest first": ("createdAt", False),
-    "longest first": ("duration_s", True),
-    "shortest first": ("duration_s", False),
-    "by outcome": ("outcome", False),
-    "by operation": ("operation", False),
-    "by tenant": ("tenant", False),
-    "by resource": ("resource", False),
-}
-_HINT: Final = "UTC, such as 2026-01-31 22:00 or 36h; empty: no limit"
+from activitykit.moments import to_timestamp
 
 
 class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
@@ -48,32 +30,38 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
     ----------
     filter
         What is chosen. Set it, or observe it as any trait.
+    scope
+        What else is chosen, and no `Filter` can say: kinds of rows, failures, hours of the week.
     """
 
     filter = traitlets.Instance(Filter)
+    scope = traitlets.Instance(Scope)
 
-    def __init__(self, df: pd.DataFrame, where: Filter) -> None:
-        self.selection = Selection(df, where)
-        self._quiet = False
-        self._page = 0
-        self._make_top()
-        self.facets = {name: _FacetBox(self, name) for name in self.selection.cube.facets}
-        self._views, self._style, self._table = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self._code = widgets.HTML()
-        left = widgets.VBox([box.box for box in self.facets.values()]).add_class("ak-left")
-        right = widgets.VBox([self._said, self._chips, self._views, self._make_pager(), self._code])
-        super().__init__(
-            [
-                self._style,
-                self._top,
-                self._alert,
-                widgets.HBox([left, right.add_class("ak-right")]),
-            ],
-            filter=where,
-        )
-        self.add_class("ak-explorer").add_class("ak")
-        self._show()
-        self.observe(self._changed, "filter")
+    def __init__(
+        self, df: pd.DataFrame, where: Filter, scope: Scope, hands: Hands, *, basic: bool
+    ) -> None:
+        self.selection = Selection(df, where, scope)
+        self.hands, self.note = hands, ""
+        super().__init__(filter=where, scope=scope)
+        self.add_class("ak-host")
+        self.view = self._basic() if basic else self._board()
+        self.observe(self._changed, ["filter", "scope"])
+
+    def _basic(self) -> Any:  # noqa: ANN401 - one of two widgets without types
+        from activitykit.explorer.basic import Basic
+
+        self.children = [view := Basic(self)]
+        return view
+
+    def _board(self) -> Any:  # noqa: ANN401
+        try:
+            from activitykit.explorer.board import Board
+        except ModuleNotFoundError as error:
+            if error.name != "anywidget":
+                raise
+            return self._basic()
+        self.children = [view := Board(self)]
+        return view
 
     @property
     def filtered(self) -> pd.DataFrame:
@@ -96,221 +84,115 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**data, "text/html": render.summary(self.selection)}
 
-    # controls
+    # choosing
 
-    def _make_top(self) -> None:
-        self._text = widgets.Text(
-            placeholder="Search names, types, titles, errors (Enter)",
-            continuous_update=False,
-            tooltip="Found anywhere in type, names, title or error texts, without regard to case",
-        ).add_class("ak-search")
-        self._span = widgets.ToggleButtons(
-            options=[*SPANS, "All"],
-            tooltips=[
-                *(f"The last {name} before the newest activity" for name in SPANS),
-                "All time",
-            ],
-        ).add_class("ak-span")
-        self._since = widgets.Text(
-            description="From", placeholder="UTC", continuous_update=False, tooltip=_HINT
-        ).add_class("ak-time")
-        self._until = widgets.Text(
-            description="To", placeholder="UTC", continuous_update=False, tooltip=_HINT
-        ).add_class("ak-time")
-        reset = widgets.Button(description="Reset", tooltip="Show everything again").add_class(
-            "ak-plain"
-        )
-        self._top = widgets.HBox(
-            [self._text, self._span, self._since, self._until, reset]
-        ).add_class("ak-top")
-        self._alert, self._said = widgets.HTML(), widgets.HTML()
-        self._chips = widgets.HBox().add_class("ak-chips")
-        self._on(self._text, lambda text: replace(self.filter, text=text.strip()))
-        self._on(self._span, lambda name: self.selection.span(name) if name else self.filter)
-        self._on(self._since, lambda text: self._edge("since", text))
-        self._on(self._until, lambda text: self._edge("until", text))
-        reset.on_click(lambda _: self.choose(Filter))
+    def choose(self, where: Filter, scope: Scope) -> None:
+        """Set filter and scope at once, so that the numbers are worked out once."""
+        with self.hold_trait_notifications():
+            self.filter, self.scope = where, scope
 
-    def _edge(self, name: str, text: str) -> Filter:
-        newest = None if pd.isna(self.selection.cube.newest) else self.selection.cube.newest
-        moment = to_timestamp(text, now=newest) if text.strip() else None
-        return altered(self.filter, name, moment)
+    def reset(self) -> None:
+        """Show everything again."""
+        self.choose(Filter(), Scope(tz=self.scope.tz))
 
-    def _make_pager(self) -> widgets.VBox:
-        self._where = widgets.HTML()
-        self._sort = widgets.Dropdown(
-            options=list(_SORTS), description="Sort", tooltip="Order of the table"
-        )
-        turns = [
-            ("«", "First page", lambda _: 0),
-            ("‹", "Page before", lambda _: max(self._page - 1, 0)),
-            ("›", "Next page", lambda last: min(self._page + 1, last)),
-            ("»", "Last page", lambda last: last),
-        ]
-        self._turns = []
-        for sign, tip, to in turns:
-            button = widgets.Button(description=sign, tooltip=tip).add_class("ak-turn")
-            button.on_click(lambda _, to=to: self._turn(to))
-            self._turns.append(button)
-        self._sort.observe(lambda _: self._turn(lambda _: 0), "value")
-        head = widgets.HBox([
-            widgets.HTML("<b>Matching activities</b>"), self._where, *self._turns, self._sort,
-        ]).add_class("ak-pager")  # fmt: skip
-        return widgets.VBox([head, self._table]).add_class("ak-box")
+    def moment(self, text: str) -> pd.Timestamp | None:
+        """Read an edge: text without a zone is in that of the dashboard; spans end at the data."""
+        if not text.strip():
+            return None
+        newest = self.selection.cube.newest
+        moment = to_timestamp(text, now=None if pd.isna(newest) else newest)
+        if self.scope.tz == "UTC" or (local := _without_zone(text)) is None:
+            return moment
+        return local.tz_localize(self.scope.tz).tz_convert("UTC")
 
-    def _turn(self, to: Callable[[int], int]) -> None:
-        with self._told():
-            self._page = to(max(self.selection.matching - 1, 0) // render.PAGE)
-            self._show_table()
-
-    def _on(self, control: widgets.Widget, made: Callable[[Any], Filter]) -> None:
-        def changed(change: dict[str, Any]) -> None:
-            if not self._quiet:
-                self.choose(lambda: made(change["new"]))
-
-        control.observe(changed, "value")
-
-    def choose(self, made: Callable[[], Filter]) -> None:
-        """Set the filter that a control asks for; what goes wrong is said on the dashboard."""
-        with self._told():
-            self.filter = made()
+    def _changed(self, _: object) -> None:
+        if (self.filter, self.scope) == (self.selection.filter, self.selection.scope):
+            return
+        with self.told():
+            self.selection = self.selection.where(self.filter, self.scope)
+            self.note = ""
+            self.view.changed()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        self._alert.value = ""
+    def told(self) -> Iterator[None]:
+        """Say on the dashboard what goes wrong, because a callback has nobody to raise to."""
+        self.view.say("")
         try:
             yield
         except (ActivityKitError, ValueError) as error:
-            self._alert.value = render.alert(str(error))
-        except Exception as error:  # noqa: BLE001 - a callback has nobody to raise to
-            self._alert.value = render.alert(
+            self.view.say(str(error))
+        except Exception as error:  # noqa: BLE001
+            self.view.say(
                 f"This is a fault of the dashboard, {type(error).__name__}: {error}",
                 traceback.format_exc(),
             )
 
-    # views
+    # handing over
 
-    def _changed(self, _: object) -> None:
-        with self._told():
-            self.selection, self._page = self.selection.where(self.filter), 0
-            self._show()
+    def can(self) -> list[str]:
+        """Name what can be done with the selection here."""
+        there = {"save": self.hands.save, "refresh": self.hands.fetch}
+        return ["report", *(name for name, done in there.items() if done)]
 
-    def _show(self) -> None:
-        self._show_controls()
-        self._said.value = render.status(self.selection)
-        self._views.value = render.views(self.selection)
-        self._code.value = render.code(self.selection)
-        self._show_table()
+    def act(self, name: str, path: str) -> None:
+        """Do what a button asks for."""
+        if name == "save":
+            self.note = f"Saved {self.selection.matching:,} activities as {self.save(path)}"
+        elif name == "report":
+            self.note = f"Wrote the report {self.report(path)}"
+        elif name == "refresh":
+            self.refresh()
+
+    def save(self, path: str) -> Path:
+        """Write the matching rows as a snapshot.
+
+        Raises
+        ------
+        ConfigError
+            When the dashboard was opened without a way to write one.
+        SnapshotError
+            When it cannot be written.
+        """
+        if self.hands.save is None:
+            raise ConfigError("open the dashboard with activitykit.explore to save snapshots")
+        return self.hands.save(self.filtered, path)
+
+    def report(self, path: str) -> Path:
+        """Write the report of the matching rows, over the time that they span.
+
+        Raises
+        ------
+        ConfigError
+            When nothing matches, or what the report needs is not installed.
+        """
+        from activitykit.report import write_report
+
+        over = self.selection.over
+        if over is None:
+            raise ConfigError("nothing matches, so there is nothing to report")
+        period = (over[0], over[1] + pd.Timedelta(1, "ns"))
+        return write_report(self.filtered, path, period=period, tz=self.scope.tz)
 
     def refresh(self) -> None:
-        """Bring the controls up to date, after a search within a facet."""
-        with self._told():
-            self._show_controls()
+        """Fetch what has changed, and show it under the same filter.
 
-    def _show_controls(self) -> None:
-        self._show_top(self.filter)
-        bars = "".join(box.show(self.selection) for box in self.facets.values())
-        self._style.value = f"{render.style()}<style>{bars}</style>"
-        self._chips.children = tuple(
-            self._chip(one.text, one.without) for one in self.selection.conditions()
-        )
-
-    def _show_top(self, where: Filter) -> None:
-        spans = {name: self.selection.span(name) for name in ["All", *SPANS]}
-        self._quiet = True
-        try:
-            self._text.value = where.text
-            self._span.value = next((name for name, same in spans.items() if same == where), None)
-            for field, moment in zip((self._since, self._until), edges(where), strict=True):
-                field.value = "" if moment is None else format_time(moment)
-        finally:
-            self._quiet = False
-
-    def _chip(self, text: str, without: Filter) -> widgets.Button:
-        chip = widgets.Button(description=f"{render.cut(text)} ×", tooltip=f"Take off: {text}")
-        chip.on_click(lambda _: self.choose(lambda: without))
-        return chip.add_class("ak-chip")
-
-    def _show_table(self) -> None:
-        sort, descending = _SORTS[self._sort.value]
-        last = max(self.selection.matching - 1, 0) // render.PAGE
-        self._where.value = render.span(self.selection, self._page)
-        for button, dead in zip(
-            self._turns, (self._page == 0,) * 2 + (self._page == last,) * 2, strict=True
-        ):
-            button.disabled = dead
-        self._table.value = render.table(
-            self.selection, self._page, sort=sort, descending=descending
-        )
+        Raises
+        ------
+        ConfigError
+            When the dashboard was not opened on a source that can be asked again.
+        """
+        if self.hands.fetch is None:
+            raise ConfigError("open the dashboard on a client or a file to refresh it")
+        before = self.selection.cube.df
+        df = self.hands.fetch(before)
+        self.selection = Selection(df, self.filter, self.scope)
+        self.note = f"Refreshed: {len(df):,} activities, {len(df) - len(before):+,}"
+        self.view.begin()
 
 
-class _FacetBox:
-    """The options of a facet as buttons that stay pressed, with a search when there are many."""
-
-    def __init__(self, explorer: Explorer, name: str) -> None:
-        self._explorer, self._name, self._quiet = explorer, name, False
-        facet = explorer.selection.cube.facets[name]
-        heading, title = widgets.HTML(f"<b>{escape(facet.title)}</b>"), facet.title.lower()
-        self._terms: list[tuple[str, ...]] = []
-        self._buttons: list[widgets.ToggleButton] = []
-        self._clear = widgets.Button(
-            description="clear", tooltip=f"Take off what is chosen under {title}"
-        ).add_class("ak-clear")
-        self._clear.on_click(
-            lambda _: explorer.choose(lambda: altered(explorer.filter, facet.field, ()))
-        )
-        self.search = widgets.Text(
-            placeholder=f"Search {len(facet.labels):,}",
-            continuous_update=False,
-            tooltip=f"Part of the name under {title}; press Enter",
-        ).add_class("ak-find")
-        self.search.observe(lambda _: explorer.refresh(), "value")
-        self.search.layout.display = None if len(facet.labels) > _LIMITS[name] else "none"
-        self.options = widgets.VBox().add_class("ak-facet").add_class(f"ak-facet-{name}")
-        self._more = widgets.HTML().add_class("ak-more")
-        head = widgets.HBox([heading, self._clear, self.search]).add_class("ak-facet-head")
-        self.box = widgets.VBox([head, self.options, self._more]).add_class("ak-facet-box")
-
-    def show(self, selection: Selection) -> str:
-        """Show the counts of a selection, and give the style rules for the bars behind them."""
-        options, more = selection.options(
-            self._name, search=self.search.value.strip(), limit=_LIMITS[self._name]
-        )
-        while len(self._buttons) < len(options):
-            self._buttons.append(self._button(len(self._buttons)))
-        self._terms = [option.terms for option in options]
-        self._quiet = True
-        try:
-            for button, option in zip(self._buttons, options, strict=False):
-                self._dress(button, option)
-        finally:
-            self._quiet = False
-        if len(self.options.children) != len(options):
-            self.options.children = tuple(self._buttons[: len(options)])
-        self._clear.layout.display = None if any(o.chosen for o in options) else "none"
-        self._more.value = f"+ {more:,} more – use search" if more else ""
-        return render.option_bars(self._name, options)
-
-    def _button(self, place: int) -> widgets.ToggleButton:
-        button = widgets.ToggleButton()
-
-        def pressed(_: object) -> None:
-            if not self._quiet:
-                now = self._explorer.selection
-                self._explorer.choose(lambda: now.toggle(self._name, self._terms[place]))
-
-        button.observe(pressed, "value")
-        return button
-
-    def _dress(self, button: widgets.ToggleButton, option: Option) -> None:
-        sign = f"{mark(option.label)} " if self._name == "outcome" else ""
-        number = f"{option.n:,}"
-        # fixed spaces do not grow, so that only the number moves to the right edge
-        label = "\u2005".join(f"{sign}{short(option.label, _ROOM - len(number))}".split())
-        with button.hold_sync():
-            # isolated, because a name from right to left would take the number along
-            button.description = f"\u2068{label}\u2069 {number}"
-            button.tooltip = f"{render.cut(option.label)}: {option.n:,}" + (
-                ", chosen; press to take off" if option.chosen else ""
-            )
-            button.value = option.chosen
+def _without_zone(text: str) -> pd.Timestamp | None:
+    try:
+        stamp = pd.Timestamp(text.strip())
+    except ValueError:
+        return None  # a span
+    return stamp if stamp.tzinfo is None else None
