@@ -22,7 +22,7 @@ def cli() -> None:
 def run() -> int:
     """Run the command line and turn our errors into one line."""
     try:
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -35,4 +35,5 @@ def run() -> int:
     except (ak.ActivityKitError, OSError) as error:
         click.echo(f"activitykit: {error}", err=True)
         return 1
-    return 0
+    # a command that leaves by ctx.exit says with which code
+    return code if isinstance(code, int) else 0

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
@@ -30,6 +30,7 @@ _CONDITIONS: Final = {
     "policy": "Plan by name (* for any text) or GUID.",
     "text": "Text in names, titles and errors.",
 }
+_INTERVAL: Final = ("since", "until", "on")
 _WORDS: Final = {
     "state": STATES,
     "result": (*RESULT_CODES, *UNFINISHED, NO_RESULT),
@@ -57,10 +58,18 @@ def usage() -> Iterator[None]:
 
 def filtered(command: Command) -> Command:
     """Add an option for each condition, and hand them over as one filter."""
+    return _with_filter(command, tuple(_CONDITIONS))
 
+
+def selected(command: Command) -> Command:
+    """Do so without the interval of time, for commands that have a meaning of their own for it."""
+    return _with_filter(command, tuple(name for name in _CONDITIONS if name not in _INTERVAL))
+
+
+def _with_filter(command: Command, names: Sequence[str]) -> Command:
     @wraps(command)
     def with_filter(**options: Any) -> Any:  # noqa: ANN401 - click passes its options by name
-        given = {name: options.pop(name) for name in _CONDITIONS}
+        given = {name: options.pop(name) for name in names}
         with usage():
             where = ak.Filter(**{name: value for name, value in given.items() if value})
         since, until = where.since, where.until
@@ -71,11 +80,12 @@ def filtered(command: Command) -> Command:
 
     wrapped: Command = with_filter
     many = {field.name for field in fields(ak.Filter) if field.default == ()}
-    for name, text in reversed(_CONDITIONS.items()):
+    for name in reversed(names):
         words = click.Choice(_WORDS[name]) if name in _WORDS else None
         option = click.option(
-            f"--{name}", multiple=name in many, help=text, type=words, show_choices=False
-        )
+            f"--{name}", multiple=name in many, help=_CONDITIONS[name], type=words,
+            show_choices=False,
+        )  # fmt: skip
         wrapped = option(wrapped)
     return wrapped
 
