@@ -393,6 +393,8 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
         Archive(tmp_path)
     with pytest.raises(ak.ArchiveError, match="is a file"):
         Archive(tmp_path / "thesis.txt")
+    with pytest.raises(ak.ArchiveError, match=r"with \["):
+        Archive(tmp_path / "[a]" / "b")
 
 
 def test_reading_before_the_first_sync_says_so(tmp_path):

@@ -1,8 +1,12 @@
 """Reading the archive: the rows of a filter, of any state, through any engine; and its care."""
 
 import json
+import shutil
 
+import duckdb
 import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 import activitykit as ak
@@ -176,6 +180,131 @@ def test_an_interval_leaves_files_unopened(tmp_path, items):
     wanted = {item["id"] for item in items if where.matches(item)}
     assert wanted
     assert set(archive.read(where)["id"]) == wanted
+
+
+@pytest.fixture(scope="module")
+def spark():
+    """Start a local Spark session, and stop it in the end."""
+    if not shutil.which("java"):
+        pytest.skip("Spark needs Java: install a JRE, such as Debian's default-jre-headless")
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "America/New_York",
+        # for speed: the frames are tiny
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark")
+def test_spark_finds_what_a_filter_selects(full, simulated):
+    """A Spark DataFrame has the rows, columns and types of a DuckDB relation."""
+    for where in filters(simulated):
+        found = full.scan(where, engine="spark").select("id").toArrow()["id"].to_pylist()
+        assert sorted(found) == where.select(simulated)["id"].tolist()
+    frame = full.scan(engine="spark")
+    assert frame.columns == full.scan().columns == rows.FIELDS.names
+    assert dict(frame.dtypes)["createdAt"] == "timestamp"
+    assert dict(frame.dtypes)["month"] == "string"
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark")
+def test_a_statistic_on_spark_agrees_with_duckdb(full):
+    """The same line gives the same numbers on both engines."""
+    found, want = (ak.failure_stats(full.scan(engine=one)) for one in ("spark", "duckdb"))
+    pd.testing.assert_frame_equal(found, want, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def test_any_folder_and_no_row_can_be_scanned(tmp_path, engine, request):
+    """Names that look like wildcards are names, and an archive without rows has its columns."""
+    if engine == "spark":
+        request.getfixturevalue("spark")
+    odd = tmp_path / "it's {a} *?"
+    archive = Archive(odd.as_uri() if engine == "duckdb" else odd)
+    archive._tables.create()
+    archive._tables.note(ENTRY)
+    assert list(archive.scan(engine=engine).columns) == rows.FIELDS.names
+    archive._tables.upsert(rows.to_rows(pages_of([{"id": 7, "state": "a'b\\"}]), None, "x"))
+    found = archive.scan(ak.Filter(state="a'b\\"), engine=engine).select("id")
+    found = found.fetchall() if engine == "duckdb" else found.collect()
+    assert [number for (number,) in found] == [7]
+
+
+def test_a_lazy_frame_of_a_gap_warns(tmp_path, full):
+    """A lazy frame carries no notes, so what is missing from its interval is said at once."""
+    where = ak.Filter(since=NOW - pd.Timedelta(95, "D"), until=NOW)
+    with pytest.warns(UserWarning, match=r"2026-07-29T06:00:00Z to 2026-08-03T06:00:00Z"):
+        full.scan(where)
+    with pytest.warns(UserWarning, match="not complete"):
+        full.export(tmp_path / "gap.parquet", where)
+    full.scan(ak.Filter(since=NOW - pd.Timedelta(9, "D"), until=NOW))
+
+
+# -- export ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["pandas", "polars", "duckdb", "spark"])
+def test_an_export_is_plain_parquet(full, simulated, tmp_path, by, request):
+    """Every reader finds the rows, and times rounded down to microseconds."""
+    path = full.export(tmp_path / "all.parquet")
+    if by == "pandas":
+        found = pd.read_parquet(path)
+    elif by == "spark":
+        session = request.getfixturevalue("spark")
+        frame = session.read.parquet(str(path)).selectExpr("id", "unix_micros(createdAt) createdAt")
+        found = frame.toArrow().to_pandas()
+    else:
+        read = pl.read_parquet(path) if by == "polars" else duckdb.read_parquet(str(path)).pl()
+        found = read.to_pandas()
+    found = found.sort_values("id", ignore_index=True)
+    assert found["id"].tolist() == simulated["id"].tolist()
+    micros = simulated["createdAt"].astype("int64") // 1000
+    if by != "spark":
+        found["createdAt"] = found["createdAt"].astype("datetime64[us, UTC]").astype("int64")
+    assert found["createdAt"].tolist() == micros.tolist()
+
+
+def test_an_export_holds_what_a_read_gives(full, simulated, tmp_path, monkeypatch):
+    """The rows are those of read, whatever the filter looks at; the notes say where from."""
+    monkeypatch.setattr("activitykit.archive.export._ROWS_PER_GROUP", 40)
+    everything = ak.Filter(text="backup failed", result="error")
+    for where in (None, everything, *filters(simulated)):
+        path = full.export(tmp_path / "some.parquet", where)
+        expected = full.read(where)
+        found = pd.read_parquet(path).sort_values("id", ignore_index=True)
+        assert found["id"].tolist() == expected["id"].tolist()
+        text = found["operation"].astype("str")
+        pd.testing.assert_series_equal(text, expected["operation"])
+        about = json.loads(pq.read_metadata(path).metadata[b"activitykit.export"])
+        assert about == {key: notes(expected)[key] for key in about}
+
+
+def test_a_failed_export_leaves_the_old_file(full, tmp_path, monkeypatch):
+    """A file appears whole or not at all."""
+    path = tmp_path / "kept.parquet"
+    path.write_text("old", encoding="utf-8")
+
+    def full_disk(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full_disk)
+    with pytest.raises(ak.ArchiveError, match="No space left"):
+        full.export(path)
+    assert [(p.name, p.read_text(encoding="utf-8")) for p in tmp_path.iterdir()] == [
+        ("kept.parquet", "old")
+    ]
+    with pytest.raises(ak.ArchiveError, match="nowhere"):
+        full.export(tmp_path / "nowhere" / "a.parquet")
 
 
 # -- earlier states --------------------------------------------------------------------------------

@@ -3,11 +3,11 @@
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from activitykit.archive import care, ledger, rows, sync
+from activitykit.archive import care, export, ledger, rows, sync
 from activitykit.archive.conditions import candidates
 from activitykit.archive.scan import Engine, opened
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
@@ -19,7 +19,13 @@ from activitykit.progress import bar
 from activitykit.schema import ATTRS
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
     from activitykit.client import Client
+
+
+# deltalake 1.6 panics over them
+_UNWRITABLE: Final = frozenset("[]^|\\")
 
 
 class Archive:
@@ -218,16 +224,11 @@ class Archive:
         ArchiveError
             When there is no archive, no such state any more, or it cannot be read.
         """
-        table, entries = self._tables.state(version, at)
+        table, notes = self._opened(where, version, at)
         with self._tables.told("read"):
             found = candidates(table.to_pyarrow_dataset(), where).to_table()
         df = flatten_pages(rows.to_pages(found))
-        covered = ledger.coverage(entries, where)
-        df.attrs[ATTRS] |= {
-            "source": self._tables.shown, "filter": None if where is None else repr(where),
-            "version": table.version(), "complete": ledger.is_complete(covered),
-            "coverage": _as_json(covered),
-        }  # fmt: skip
+        df.attrs[ATTRS] |= notes
         return df if where is None else where.select(df).reset_index(drop=True)
 
     def scan(
@@ -274,13 +275,61 @@ class Archive:
         Selected by ``completedAt`` from a moment on, rows lack the short runs that ended before;
         give `duration_stats` that moment as ``selected_since``.
         """
-        table, entries = self._tables.state(version, at)
-        covered = ledger.coverage(entries, where)
-        if not ledger.is_complete(covered):
-            warnings.warn(ledger.gaps(covered, self._tables.shown), stacklevel=2)
+        table, notes = self._opened(where, version, at)
+        if not notes["complete"]:
+            warnings.warn(ledger.gaps(notes), stacklevel=2)
         with self._tables.told("read"):
             folder = f"{self._tables.folder}/{ACTIVITIES}"
             return opened(table.to_pyarrow_dataset(), folder, where, engine)
+
+    def export(self, path: str | os.PathLike[str], where: Filter | None = None) -> Path:
+        """Write activities to one plain Parquet file, for Excel, Spark, Polars and others.
+
+        The file appears complete or not at all, and is written in little memory, however large.
+
+        Parameters
+        ----------
+        path
+            Where to write; an existing file is replaced.
+        where
+            Which activities, as `read` takes it; all by default.
+
+        Returns
+        -------
+        pathlib.Path
+            Where the file is. It holds what `scan` gives, but with times rounded down to
+            microseconds, as Spark and Power Query need them; `write_snapshot` of what `read` gives
+            is exact. What the notes of `read` say stands as JSON in the metadata, under
+            ``activitykit.export``.
+
+        Raises
+        ------
+        ArchiveError
+            When there is no archive, it cannot be read, or the file cannot be written.
+
+        Warns
+        -----
+        UserWarning
+            When the interval of ``where`` has a gap, see `coverage`.
+        """
+        table, notes = self._opened(where, None, None)
+        if not notes["complete"]:
+            warnings.warn(ledger.gaps(notes), stacklevel=2)
+        with self._tables.told("export"):
+            export.write(table.to_pyarrow_dataset(), Path(path), where, notes)
+        return Path(path)
+
+    def _opened(
+        self, where: Filter | None, version: int | None, at: Moment | None
+    ) -> tuple["DeltaTable", dict[str, Any]]:
+        """Open a state of the rows, with the notes for what is read of it."""
+        table, entries = self._tables.state(version, at)
+        covered = ledger.coverage(entries, where)
+        return table, {
+            "source": self._tables.shown, "filter": None if where is None else repr(where),
+            "version": table.version(), "complete": ledger.is_complete(covered),
+            "coverage": _as_json(covered),
+        }  # fmt: skip
 
     # -- care --------------------------------------------------------------------------------------
 
@@ -348,6 +397,11 @@ def is_archive(path: Path) -> bool:
 
 
 def _refuse_other(path: Path) -> None:
+    if found := _UNWRITABLE.intersection(path.absolute().as_posix()):
+        raise ArchiveError(
+            f"{path}: the Delta Lake library cannot write to a folder with {min(found)} in its"
+            " path; choose another"
+        )
     if path.exists() and not path.is_dir():
         raise ArchiveError(f"{path} is a file; an archive is a folder")
     if path.is_dir() and not is_archive(path):

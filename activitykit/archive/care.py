@@ -92,7 +92,7 @@ def vacuum(tables: Tables, keep: Moment, *, force: bool) -> int:
             f"keep={keep!r} could delete what a sync is about to commit or a reader still uses;"
             " give 12 hours or more, or force=True when nothing else uses the archive"
         )
-    how = {
+    how: dict[str, Any] = {
         "retention_hours": -(-kept // _HOUR), "dry_run": False, "full": True,
         "enforce_retention_duration": False,
     }  # fmt: skip

@@ -137,15 +137,15 @@ def is_complete(covered: pd.DataFrame) -> bool:
     return len(claimed) > 0 and bool((claimed == "complete").all())
 
 
-def gaps(covered: pd.DataFrame, where: str) -> str:
-    """Say that the lines of `coverage` have gaps, and name the first ones."""
-    gap = covered[(covered["status"] != "complete") & covered["since"].notna()]
+def gaps(notes: Mapping[str, Any]) -> str:
+    """Say that what was read has gaps, and name the first ones."""
     named = [
-        f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
-        for since, until in zip(gap["since"], gap["until"], strict=True)
+        f"{line['since']} to {line['until']}"
+        for line in notes["coverage"]
+        if line["since"] and line["status"] != "complete"
     ]
-    shown = ", ".join(named[:3]) + (", …" if len(named) > 3 else "")
-    return f"{where} is not complete in {shown or 'any interval'} (UTC); coverage() tells more"
+    shown = ", ".join(named[:3]) + (", …" if len(named) > 3 else "") or "any interval"
+    return f"{notes['source']} is not complete in {shown}; its coverage() tells more"
 
 
 def table(lines: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

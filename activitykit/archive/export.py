@@ -1,0 +1,59 @@
+"""Archived rows as one plain Parquet file, for programs that know nothing of an archive."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from activitykit.archive import rows
+from activitykit.archive.conditions import candidates
+from activitykit.archive.scan import batches
+from activitykit.files import replacing
+from activitykit.filters import Filter
+from activitykit.flatten import flatten_pages
+
+_KEY: Final = b"activitykit.export"
+_ROWS_PER_GROUP: Final = 100_000
+_INNER: Final = {"month", rows.MISFIT}
+COLUMNS: Final = [
+    name for name in rows.FIELDS.names if name not in _INNER and not name.endswith(rows.BEYOND)
+]
+"""What an exported file holds."""
+
+
+def write(dataset: Any, path: Path, where: Filter | None, notes: Mapping[str, Any]) -> int:  # noqa: ANN401
+    """Write the rows of a filter, as `Archive.export` says; give their number."""
+    import pyarrow.parquet as pq
+
+    about = {_KEY: json.dumps(dict(notes), sort_keys=True).encode()}
+    schema = pa.schema([rows.FIELDS.field(name) for name in COLUMNS], metadata=about)
+    found = batches(candidates(dataset, where), rows.FIELDS.names)
+    chosen = found if where is None else (_selected(batch, where) for batch in found)
+    written = 0
+    # snappy is what every reader of Parquet knows
+    with replacing(path) as file, pq.ParquetWriter(file, schema, compression="snappy") as writer:
+        for table in _gathered(batch.select(COLUMNS) for batch in chosen):
+            writer.write_table(table.cast(schema))
+            written += len(table)
+    return written
+
+
+def _selected(batch: Any, where: Filter) -> Any:  # noqa: ANN401 - Arrow is untyped
+    """Keep the rows that the filter selects from the activities put together again."""
+    df = flatten_pages(rows.to_pages(pa.Table.from_batches([batch])))
+    return batch.filter(pc.is_in(batch["id"], pa.array(where.select(df)["id"].to_numpy())))
+
+
+def _gathered(found: Iterable[Any]) -> Iterator[Any]:
+    """Join batches to tables of many rows, since each becomes a part of the file of its own."""
+    waiting: list[Any] = []
+    for batch in found:
+        waiting += [batch] if len(batch) else []
+        if sum(map(len, waiting)) >= _ROWS_PER_GROUP:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
