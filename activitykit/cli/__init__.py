@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 an error that one line on stderr explains, 2 wrong usage.
 is a family of commands, and importing it adds them.
 """
 
-from activitykit.cli import archive, demo, load, report, stats
+from activitykit.cli import archive, demo, explore, load, report, stats
 from activitykit.cli.group import cli, run
 
-__all__ = ["archive", "cli", "demo", "load", "report", "run", "stats"]
+__all__ = ["archive", "cli", "demo", "explore", "load", "report", "run", "stats"]
