@@ -171,3 +171,16 @@ def test_the_published_failure():
         assert cause == result["error"]["context"]["cause_str"]
         assert found == f"Common/InternalError: {cause}"
     assert failures
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"result": {"code": "error", "error": {"domain": "D", "reason": "Disk \ud800 full"}}},
+         [None, "D: Disk ? full", "Disk ? full"]),
+        ({"type": "X", "context": {"title": "Disk \ud800 full"}}, ["Disk ? full", None, None]),
+    ],
+)  # fmt: skip
+def test_half_a_surrogate_pair_does_no_harm(fields, expected):
+    """JSON may hold one, a column of text may not; the rest of the sentence is told."""
+    assert one(**fields) == expected

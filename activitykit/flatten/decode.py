@@ -19,9 +19,10 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -39,10 +40,11 @@ ARROW_TYPE: Final = {
     "json": pa.large_string(),
 }
 
-# how much JSON is decoded together: enough to be fast, little enough to be small in memory
-_BATCH_BYTES: Final = 4_000_000
-# how much JSON may come in before the objects that were put aside are read
-_ASIDE_BYTES: Final = 64_000_000
+# how much JSON is decoded together: many objects at a time, but no more than the processor's cache
+# holds while they become columns
+_BATCH_BYTES: Final = 1_000_000
+# longer pages are cut up, so that little of them is in memory as objects
+_LARGEST_PAGE: Final = 16 * _BATCH_BYTES
 # for more types of activity than that, they share a struct
 _MAX_SHAPES: Final = 1_000
 _INT64: Final = range(-(2**63), 2**63)
@@ -55,10 +57,11 @@ _STRICT_KINDS: Final = (
     ("boolean", {bool, _NONE}),
 )
 
-Positions = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int32]
 
 
-class Spots(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Spots:
     """Where things belong: row ``rows[i]`` of the load holds thing number ``picks[i]``."""
 
     rows: Positions
@@ -74,10 +77,31 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class Aside:
-    """Values at one path, put aside as JSON text: every distinct text once, and where it stood."""
+    """Values at one path, put aside as JSON text, and where they stood."""
 
+    texts: list[bytes] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=lambda: defaultdict(count().__next__))
     spots: list[Spots] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, values: Iterable[msgspec.Raw], spots: Spots) -> None:
+        """Add texts that hardly repeat."""
+        known = len(self.texts)
+        self.texts += map(bytes, values)
+        self._add(self.texts[known:], Spots(spots.rows, spots.picks + np.int32(known)))
+
+    def add_repeated(self, values: Iterable[msgspec.Raw], spots: Spots) -> None:
+        """Add texts, of which every distinct one is kept once."""
+        known = len(self.numbers)
+        # no JSON text holds a zero byte, and cutting is faster than one `bytes` each
+        each = b"\0".join(values).split(b"\0")
+        codes = np.fromiter(map(self.numbers.__getitem__, each), np.int32, len(each))
+        new = islice(reversed(self.numbers), len(self.numbers) - known)
+        self._add(new, Spots(spots.rows, codes[spots.picks]))
+
+    def _add(self, new: Iterable[bytes], spots: Spots) -> None:
+        self.size += sum(map(len, new))
+        self.spots.append(spots)
 
 
 @dataclass(slots=True)
@@ -126,13 +150,14 @@ class Decoded:
             self.shapes[key] = Shape(path)
         return self.shapes[key]
 
-    def put_aside(self, path: Path, group: object, texts: Iterable[Any], spots: Spots) -> None:
+    def put_aside(
+        self, path: Path, group: object, values: Iterable[msgspec.Raw], spots: Spots
+    ) -> None:
         """Keep values at one path as JSON text, to be read together with others."""
         aside = self.aside.setdefault((path, group), Aside())
-        # no JSON text holds a zero byte, and cutting is faster than one `bytes` each
-        each = b"\0".join(texts).split(b"\0")
-        codes = np.fromiter(map(aside.numbers.__getitem__, each), np.int64, len(each))
-        aside.spots.append(Spots(spots.rows, codes[spots.picks]))
+        (aside.add if path == CONTEXT else aside.add_repeated)(values, spots)
+        if aside.size >= _BATCH_BYTES:
+            _add_aside(self, path, group)
 
 
 def decode(chunks: Iterable[bytes]) -> Decoded:
@@ -145,18 +170,17 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
     """
     found = Decoded()
     batch: list[bytes] = []
-    size = waiting = 0
+    size = 0
     for chunk in chunks:
         batch.append(chunk)
         size += len(chunk)
         if size >= _BATCH_BYTES:
             _add_chunks(found, batch)
-            batch, size, waiting = [], 0, waiting + size
-        if waiting >= _ASIDE_BYTES:
-            _add_aside(found)
-            waiting = 0
+            batch, size = [], 0
     _add_chunks(found, batch)
-    _add_aside(found)
+    with _collector_paused():
+        while found.aside:
+            _add_aside(found, *next(iter(found.aside)))
     if found.refused:
         raise FlattenError(
             f"{len(found.refused)} item(s) are no activities, by position from 0:"
@@ -197,8 +221,7 @@ def _add_chunks(found: Decoded, chunks: Sequence[bytes]) -> None:
     found.pages += len(chunks)
     root = found.shape((), None)
     with _collector_paused():
-        # what is longer is cut up, so that little of it is in memory as objects
-        is_small = sum(map(len, chunks)) <= 4 * _BATCH_BYTES
+        is_small = sum(map(len, chunks)) <= _LARGEST_PAGE
         columns = root.read_pages(chunks) if is_small else None
         if columns is not None and _are_ids(ids := root.of("id", columns)):
             _add_columns(found, root, columns, None, _next_rows(found, len(ids)))
@@ -226,7 +249,11 @@ def _collector_paused() -> Iterator[None]:
 
 def _next_rows(found: Decoded, n: int) -> Spots:
     found.rows += n
-    return Spots(np.arange(found.rows - n, found.rows), np.arange(n))
+    return Spots(np.arange(found.rows - n, found.rows, dtype=np.int32), _numbers(n))
+
+
+def _numbers(n: int) -> Positions:
+    return np.arange(n, dtype=np.int32)
 
 
 def _count_lines(chunk: bytes) -> int:
@@ -272,7 +299,7 @@ def _add_columns(
         elif path == CONTEXT:
             for kind, chosen in _by_type(shape, columns, len(values)).items():
                 part = [values[i] for i in chosen]
-                found.put_aside(path, kind, part, _below(spots, chosen, len(values)))
+                found.put_aside(path, kind, part, Spots(spots.rows[chosen], _numbers(len(chosen))))
         else:
             found.put_aside(path, group, values, spots)
 
@@ -284,21 +311,18 @@ def _by_type(root: Shape, columns: Columns, n: int) -> dict[object, list[int]]:
     return members
 
 
-def _add_aside(found: Decoded) -> None:
-    """Read what was put aside, and what is nested in that in turn."""
-    with _collector_paused():
-        while found.aside:
-            (path, group), aside = found.aside.popitem()
-            texts = [*aside.numbers]
-            rows, picks = map(np.concatenate, zip(*aside.spots, strict=True))
-            spots = Spots(rows, picks)
-            del aside
-            try:
-                _add_texts(found, path, group, texts, spots)
-            except (ValueError, RecursionError):
-                for i, text in enumerate(texts):
-                    loads(text, f"item {rows[picks == i].min()}")
-                raise
+def _add_aside(found: Decoded, path: Path, group: object) -> None:
+    """Read what was put aside, which may put aside what is nested in it in turn."""
+    aside = found.aside.pop((path, group))
+    texts = aside.texts or [*aside.numbers]
+    rows = np.concatenate([spots.rows for spots in aside.spots])
+    picks = np.concatenate([spots.picks for spots in aside.spots])
+    try:
+        _add_texts(found, path, group, texts, Spots(rows, picks))
+    except (ValueError, RecursionError):
+        for i, text in enumerate(texts):
+            loads(text, f"item {rows[picks == i].min()}")
+        raise
 
 
 def _add_texts(
@@ -353,15 +377,15 @@ def _add_walked(found: Decoded, path: Path, texts: Sequence[Text], spots: Spots)
             rows.append(row)
             values.append(value)
     for (name, kind), (rows, values) in cells.items():
-        found.add(name, kind, values, Spots(np.array(rows), np.arange(len(rows))))
+        found.add(name, kind, values, Spots(np.array(rows, np.int32), _numbers(len(rows))))
 
 
 def _below(spots: Spots, chosen: Sequence[int], n: int) -> Spots:
     """Find the rows of what is in some of ``n`` objects; the chosen ones are numbered anew."""
     if len(chosen) == n:
         return spots
-    number = np.full(n, -1)
-    number[chosen] = np.arange(len(chosen))
+    number = np.full(n, -1, np.int32)
+    number[chosen] = _numbers(len(chosen))
     picks = number[spots.picks]
     here = picks >= 0
     return Spots(spots.rows[here], picks[here])

@@ -6,16 +6,16 @@ error the same of the first warning, then of an error in the payload, then the p
 unresolved item, then what the agent wrote into the context.
 """
 
-import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activitykit.flatten.documents import read_any
 from activitykit.query import GUID
 from activitykit.schema import KNOWN_TYPES
 
@@ -36,6 +36,7 @@ _NAMES: Final = ("resource.name", "policy.name", "tenant.name", "context.Machine
 PATHS: Final = frozenset({*_ERRORS, *_NAMES})
 """Columns that are looked at."""
 
+_TEXT: Final = pa.large_string()
 # a longer sentence groups no better, and hostile ones would take long
 _LONGEST: Final = 1_000
 _GUID: Final = GUID.pattern
@@ -77,57 +78,66 @@ def derive(columns: Mapping[str, Any], as_json: Collection[str]) -> dict[str, An
         The three columns as Arrow text. Cause and signature are null where nothing went wrong; a
         failure that gives no reason has its result code as signature, such as "timedout".
     """
+    texts = partial(_texts, columns, as_json)
 
-    def cells(name: str, at: Any) -> list[Any]:  # noqa: ANN401 - Arrow is untyped
-        distinct = columns[name].take(at).dictionary_encode()
-        values = [*distinct.dictionary.to_pylist(), None]
-        if name in as_json:
-            values = [v and json.loads(v) for v in values]
-        return [values[i] for i in distinct.indices.fill_null(-1).to_numpy()]
+    def names(at: Any) -> Iterator[tuple[str | None, ...]]:  # noqa: ANN401
+        return zip(*(texts(name, at).to_pylist() for name in _NAMES), strict=True)
 
-    def rows(at: Any, *names: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-        here = [name for name in names if name in columns]
-        for values in zip(*(cells(name, at) for name in here), strict=True):
-            yield dict(zip(here, values, strict=True))
-
-    operations, unknown = _known(columns["type"], as_json="type" in as_json)
-    titles = [
-        blank_names(title, _names(row))
-        if (title := _text(row["context.title"]))
-        else _text(row["type"])
-        for row in rows(unknown, "type", "context.title", *_NAMES)
-    ]
+    operations = texts("type", None, _known)
+    unknown = pc.indices_nonzero(operations.is_null())
+    titles = [title and blank_names(title, about) for title, about in zip(
+        texts("context.title", unknown).to_pylist(), names(unknown), strict=True
+    )]  # fmt: skip
     wrong = _gone_wrong(columns)
-    causes, signatures = [], []
-    for row in rows(wrong, _CODE, *_ERRORS, *_NAMES):
-        head, cause = _reason(row)
-        causes.append(cause)
-        signatures.append(signature(head or _text(row[_CODE]) or "error", cause, _names(row)))
-    nothing = pa.nulls(len(operations), pa.large_string())
+    heads, causes = _reasons(texts, wrong)
+    heads = pc.coalesce(heads, texts(_CODE, wrong), pa.scalar("error", _TEXT))
+    signatures = map(signature, heads.to_pylist(), causes.to_pylist(), names(wrong))
+    nothing = pa.nulls(len(operations), _TEXT)
     return {
-        "operation": _put(operations, unknown, titles),
-        "error_signature": _put(nothing, wrong, signatures),
+        "operation": _put(
+            operations, unknown, pc.coalesce(pa.array(titles, _TEXT), texts("type", unknown))
+        ),
+        "error_signature": _put(nothing, wrong, pa.array(list(signatures), _TEXT)),
         "error_cause": _put(nothing, wrong, causes),
     }
 
 
-def _known(kinds: Any, *, as_json: bool) -> tuple[Any, Any]:  # noqa: ANN401
-    """Name the operations in the table of known types, and the rows of the others."""
-    distinct = kinds.dictionary_encode()
-    types = [v and json.loads(v) if as_json else v for v in distinct.dictionary.to_pylist()]
-    names = [KNOWN_TYPES.get(t) or KNOWN_TYPES.get(t.upper()) for t in map(str, map(_text, types))]
-    operations = pa.array(names, pa.large_string()).take(distinct.indices)
-    return operations, pc.indices_nonzero(operations.is_null())
+def _text(value: object) -> str | None:
+    """Give a value that says something as text, None for any other."""
+    if isinstance(value, str):
+        # half a surrogate pair can be in JSON text, but not in a column of text
+        text = value if value.isascii() else value.encode(errors="replace").decode()
+        return text if text.strip() else None
+    return str(value) if isinstance(value, int | float) else None
 
 
-def _put(values: Any, at: Any, texts: Sequence[str | None]) -> Any:  # noqa: ANN401
+def _texts(
+    columns: Mapping[str, Any], as_json: Collection[str], name: str, at: Any,  # noqa: ANN401
+    read: Callable[[Any], str | None] = _text,
+) -> Any:  # fmt: skip  # noqa: ANN401
+    """Read a column at some rows, or all, as text; each distinct value is looked at once."""
+    if name not in columns:
+        return pa.nulls(len(at), _TEXT)
+    cells = (columns[name] if at is None else columns[name].take(at)).dictionary_encode()
+    values = cells.dictionary.to_pylist()
+    if name in as_json:
+        values = [read_any(value) for value in values]
+    return pa.array([read(value) for value in values], _TEXT).take(cells.indices)
+
+
+def _known(kind: object) -> str | None:
+    text = _text(kind) or ""
+    return KNOWN_TYPES.get(text) or KNOWN_TYPES.get(text.upper())
+
+
+def _put(values: Any, at: Any, texts: Any) -> Any:  # noqa: ANN401
     """Put texts into some rows of a column."""
     mask = np.zeros(len(values), dtype=bool)
     mask[at.to_numpy()] = True
-    return pc.replace_with_mask(values, pa.array(mask), pa.array(texts, pa.large_string()))
+    return pc.replace_with_mask(values, pa.array(mask), texts)
 
 
-def signature(head: str, cause: str | None, names: Iterable[str] = ()) -> str:
+def signature(head: str, cause: str | None, names: Iterable[str | None] = ()) -> str:
     """Give the same text for the same failure, whichever machine it happened on.
 
     Parameters
@@ -156,7 +166,7 @@ def signature(head: str, cause: str | None, names: Iterable[str] = ()) -> str:
     return f"{head}: {_general(_without(cause, names)[:_LONGEST])}"
 
 
-def blank_names(title: str, names: Iterable[str] = ()) -> str:
+def blank_names(title: str, names: Iterable[str | None] = ()) -> str:
     """Blank what is quoted, ids, and the given names in the title of an activity.
 
     Examples
@@ -167,17 +177,13 @@ def blank_names(title: str, names: Iterable[str] = ()) -> str:
     return _unquoted(_without(title, names))
 
 
-def _without(text: str, names: Iterable[str]) -> str:
-    for name in names:
-        if name in text:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
+def _without(text: str, names: Iterable[str | None]) -> str:
+    # very short ones may be plain words
+    held = {name for name in names if name and len(name) > 2 and name in text}
+    # the longest first, since one may be a part of another
+    for name in sorted(held, key=lambda name: (-len(name), name)):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
     return text
-
-
-def _names(row: Mapping[str, Any]) -> list[str]:
-    # the longest first, since one may be a part of another; very short ones may be plain words
-    names = {name for path in _NAMES if (name := _text(row.get(path))) and len(name) > 2}
-    return sorted(names, key=lambda name: (-len(name), name))
 
 
 @lru_cache(maxsize=10_000)
@@ -199,12 +205,6 @@ def _tidy(text: str) -> str:
     return " ".join(re.sub(r"['\"]…['\"]", "…", text).split())
 
 
-def _text(value: object) -> str | None:
-    if isinstance(value, str):
-        return value if value.strip() else None
-    return str(value) if isinstance(value, int | float) else None
-
-
 def _gone_wrong(columns: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Find the rows with a result other than ok, or with an error."""
     wrong = pc.fill_null(pc.not_equal(columns[_CODE].cast(pa.large_string()), "ok"), False)
@@ -214,18 +214,40 @@ def _gone_wrong(columns: Mapping[str, Any]) -> Any:  # noqa: ANN401
     return pc.indices_nonzero(wrong)
 
 
-def _reason(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Give domain/code and the cause of what went wrong, as far as they are told."""
-    own = [row.get(f"{_OWN}.{path}") for path in ("domain", "code", *_TOLD)]
-    own.insert(2, _deepest(row.get(_CHAIN)))
-    payload = [row.get(f"{_PAYLOAD}.{path}") for path in ("domain", "code", *_LOOK_UP)]
-    for found in (own, _told_in(_first_of(row.get(_WARNINGS))), payload):
-        head = "/".join(filter(None, map(_text, found[:2]))) or None
-        cause = next(filter(None, map(_text, found[2:])), None)
-        if head or cause:
-            return head, cause
-    unresolved = _first_of(row.get(_UNRESOLVED))
-    return None, _text(unresolved.get("message")) or _text(row.get(_RESULT))
+def _reasons(texts: Callable[..., Any], at: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Give domain/code and the cause of what went wrong at some rows, as far as they are told."""
+
+    def told(error: str, paths: Iterable[str], *causes: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        domain, code = (texts(f"{error}.{path}", at) for path in ("domain", "code"))
+        both = pc.binary_join_element_wise(domain, code, pa.scalar("/", _TEXT))
+        known = (texts(f"{error}.{path}", at) for path in paths)
+        return pc.coalesce(both, domain, code), pc.coalesce(*causes, *known)
+
+    found = (
+        told(_OWN, _TOLD, texts(_CHAIN, at, _deepest)),
+        (texts(_WARNINGS, at, _head_of_first), texts(_WARNINGS, at, _cause_of_first)),
+        told(_PAYLOAD, _LOOK_UP),
+    )
+    heads = pa.nulls(len(at), _TEXT)
+    causes = pc.coalesce(texts(_UNRESOLVED, at, _message_of_first), texts(_RESULT, at))
+    # the first that tells anything counts, with both or one of the two
+    for head, cause in reversed(found):
+        here = pc.or_(head.is_valid(), cause.is_valid())
+        heads, causes = pc.if_else(here, head, heads), pc.if_else(here, cause, causes)
+    return heads, causes
+
+
+def _head_of_first(errors: object) -> str | None:
+    parts = map(_text, _told_in(_first_of(errors))[:2])
+    return "/".join(filter(None, parts)) or None
+
+
+def _cause_of_first(errors: object) -> str | None:
+    return next(filter(None, map(_text, _told_in(_first_of(errors))[2:])), None)
+
+
+def _message_of_first(items: object) -> str | None:
+    return _text(_first_of(items).get("message"))
 
 
 def _told_in(error: Mapping[str, Any]) -> list[Any]:

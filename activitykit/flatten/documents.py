@@ -22,7 +22,7 @@ class _Page(msgspec.Struct):
 _split_documents = msgspec.json.Decoder(msgspec.Raw).decode_lines
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _read_page = msgspec.json.Decoder(_Page).decode
-_read_any = msgspec.json.Decoder().decode
+_read_fast = msgspec.json.Decoder().decode
 
 
 def items_in(chunk: bytes, lines: int) -> list[Text]:
@@ -99,9 +99,17 @@ def to_json(value: object) -> str:
     return compact(json.dumps(value).encode())
 
 
+def read_any(text: bytes | str) -> Any:  # noqa: ANN401 - any JSON
+    """Read JSON that is known to be some."""
+    try:
+        return _read_fast(text)
+    except UNREADABLE:
+        return json.loads(text)
+
+
 def compact(text: bytes) -> str:
     """Write JSON anew, so that spaces and spellings make no difference."""
     try:
-        return msgspec.json.encode(_read_any(text)).decode()
+        return msgspec.json.encode(_read_fast(text)).decode()
     except UNREADABLE:
         return json.dumps(json.loads(text), separators=(",", ":"))

@@ -101,10 +101,7 @@ def flatten_pages(chunks: Iterable[bytes]) -> pd.DataFrame:
         "tasks_left_out": 0, "conflicts": [], "unreadable_times": [], "json_columns": [],
         "rest_columns": [],
     }  # fmt: skip
-    rows = rows_to_keep(found, notes)
-    place = np.full(found.rows, -1)
-    place[rows] = np.arange(len(rows))
-    arrays = resolve(found.columns, place, len(rows), notes)
+    arrays = resolve(found, rows_to_keep(found, notes), notes)
     notes["json_columns"].sort()
     arrays.update(derive(arrays, frozenset(notes["json_columns"])))
     names = [*_FIRST, *sorted(arrays.keys() - set(_FIRST))]

@@ -6,6 +6,7 @@ the order in which the activities arrived.
 
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitykit.filters import PATHS as FILTERED
-from activitykit.flatten.decode import ARROW_TYPE, Decoded, Piece, Positions
+from activitykit.flatten.decode import ARROW_TYPE, Decoded, Piece, Positions, Spots
 from activitykit.flatten.derive import PATHS as DERIVED_FROM
 from activitykit.flatten.documents import to_json
 from activitykit.flatten.names import RAW, REST, TIMES
@@ -36,11 +37,10 @@ Kinds = dict[str, list[Piece]]
 
 def rows_to_keep(found: Decoded, notes: dict[str, Any]) -> Positions:
     """Give the rows of the frame in its order: activities, by id, the latest copy of each."""
-    everywhere = np.arange(found.rows)
-    ids = _of_kind(found.columns, "id", "integer", everywhere, found.rows).to_numpy()
-    kept = everywhere[~_tasks(found)] if found.rows else everywhere
+    ids = _of_kind(found.columns, "id", "integer", found.rows).to_numpy()
+    kept = np.flatnonzero(~_tasks(found)).astype(np.int32)
     notes["tasks_left_out"] = found.rows - len(kept)
-    updated = _of_kind(found.columns, "updatedAt", "text", everywhere, found.rows)
+    updated = _of_kind(found.columns, "updatedAt", "text", found.rows)
     moments = read_times(updated)[0].cast(pa.int64()).fill_null(-(2**63)).to_numpy()
     kept = kept[np.lexsort((moments[kept], ids[kept]))]
     same = ids[kept][1:] == ids[kept][:-1]
@@ -63,23 +63,26 @@ def _tasks(found: Decoded) -> npt.NDArray[np.bool_]:
     for key, held in has.items():
         for pieces in found.columns.get(key, {}).values():
             for piece in pieces:
-                rows, picks = piece.spots
-                held[rows[piece.cells.is_valid().to_numpy(zero_copy_only=False)[picks]]] = True
+                held[piece.spots.rows[_is_valid(piece)]] = True
     tasks = (has["queue"] | has["enqueuedAt"]) & ~(has["taskId"] | has["createdAt"])
     return tasks & ~tasks.all()
+
+
+def _is_valid(piece: Piece) -> npt.NDArray[np.bool_]:
+    """Tell which rows of a piece hold a value."""
+    valid: npt.NDArray[np.bool_] = piece.cells.is_valid().to_numpy(zero_copy_only=False)
+    return valid[piece.spots.picks]
 
 
 def _order_ties(found: Decoded, kept: Positions, tied: npt.NDArray[np.bool_]) -> Positions:
     """Order copies of the same moment by what they hold, so that arrival plays no part."""
     at = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
-    place = np.full(found.rows, -1)
-    place[kept[at]] = np.arange(len(at))
+    columns = _placed(found.columns, kept[at], found.rows)
     held: list[list[str]] = [[] for _ in at]
-    for name in sorted(found.columns):
-        for kind, pieces in sorted(found.columns[name].items()):
-            for cells, value in zip(
-                held, _gather(pieces, place, len(at), kind).to_pylist(), strict=True
-            ):
+    for name in sorted(columns):
+        for kind, pieces in sorted(columns[name].items()):
+            values = _gather(pieces, len(at), kind).to_pylist()
+            for cells, value in zip(held, values, strict=True):
                 if value is not None:
                     cells.append(f"{name} {kind} {value!r}")
     run = np.cumsum(~np.append(False, tied))[at]
@@ -89,45 +92,64 @@ def _order_ties(found: Decoded, kept: Positions, tied: npt.NDArray[np.bool_]) ->
     return kept
 
 
-def _gather(pieces: list[Piece], place: Positions, n: int, kind: str) -> Any:  # noqa: ANN401 - Arrow is untyped
-    """Put the values of one kind into the order of the frame."""
+def _placed(columns: Mapping[str, Kinds], rows: Positions, n_rows: int) -> dict[str, Kinds]:
+    """Give the pieces with the rows numbered as in the frame, without those that are not in it."""
+    place = np.full(n_rows, -1, np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+
+    # the columns of an object share their spots
+    @cache
+    def placed(spots: Spots) -> Spots:
+        at = place[spots.rows]
+        here = at >= 0
+        return Spots(at, spots.picks) if here.all() else Spots(at[here], spots.picks[here])
+
+    return {
+        name: {
+            kind: [Piece(placed(spots), cells) for spots, cells in pieces]
+            for kind, pieces in kinds.items()
+        }
+        for name, kinds in columns.items()
+    }
+
+
+def _gather(pieces: list[Piece], n: int, kind: str) -> Any:  # noqa: ANN401 - Arrow is untyped
+    """Put the values of one kind into the order of their rows."""
     if not pieces:
         return pa.nulls(n, ARROW_TYPE[kind])
-    index = np.full(n, -1)
+    index = np.full(n, -1, np.int32)
     offset = 0
-    for (rows, picks), cells in pieces:
-        at = place[rows]
-        here = at >= 0
-        index[at[here]] = picks[here] + offset
+    for spots, cells in pieces:
+        index[spots.rows] = spots.picks + np.int32(offset)
         offset += len(cells)
     cells = pa.concat_arrays([piece.cells for piece in pieces])
     return cells.take(pa.array(index, mask=index < 0))
 
 
-def _of_kind(columns: Mapping[str, Kinds], name: str, kind: str, place: Positions, n: int) -> Any:  # noqa: ANN401
-    return _gather(columns.get(name, {}).get(kind, []), place, n, kind)
+def _of_kind(columns: Mapping[str, Kinds], name: str, kind: str, n: int) -> Any:  # noqa: ANN401
+    return _gather(columns.get(name, {}).get(kind, []), n, kind)
 
 
-def resolve(
-    columns: dict[str, Kinds], place: Positions, n: int, notes: dict[str, Any]
-) -> dict[str, Any]:
+def resolve(found: Decoded, rows: Positions, notes: dict[str, Any]) -> dict[str, Any]:
     """Give every column one Arrow array, with the types that the whole load allows."""
     arrays: dict[str, Any] = {}
-    if rare := _rarest(columns, place):
-        arrays[REST] = _rest({name: columns.pop(name) for name in rare}, place, n)
+    columns, n = _placed(found.columns, rows, found.rows), len(rows)
+    found.columns.clear()
+    if rare := _rarest(columns):
+        arrays[REST] = _rest({name: columns.pop(name) for name in rare}, n)
         notes["rest_columns"] = sorted(rare)
         notes["json_columns"].append(REST)
-    ids = _of_kind(columns, "id", "integer", place, n)
+    ids = _of_kind(columns, "id", "integer", n)
     for name in sorted(columns):
         kinds = columns.pop(name)
-        found = {kind: _gather(pieces, place, n, kind) for kind, pieces in sorted(kinds.items())}
-        found = {kind: values for kind, values in found.items() if values.null_count < n}
-        if name in TIMES and found:
-            arrays[name], raw = _split_times(name, found, ids, notes)
+        values = {kind: _gather(pieces, n, kind) for kind, pieces in sorted(kinds.items())}
+        values = {kind: array for kind, array in values.items() if array.null_count < n}
+        if name in TIMES and values:
+            arrays[name], raw = _split_times(name, values, ids, notes)
             if raw:
                 arrays[name + RAW] = _one_kind(name + RAW, raw, ids, notes)
-        elif found:
-            arrays[name] = _one_kind(name, found, ids, notes)
+        elif values:
+            arrays[name] = _one_kind(name, values, ids, notes)
     return {name: pa.nulls(n, of) for name, of in CORE_TYPE.items()} | arrays
 
 
@@ -186,12 +208,12 @@ def _examples(ids: Iterable[Any]) -> list[int]:
     return [int(one) for one in pa.array(ids)[:_EXAMPLES].to_pylist()]
 
 
-def _rarest(columns: Mapping[str, Kinds], place: Positions) -> list[str]:
+def _rarest(columns: Mapping[str, Kinds]) -> list[str]:
     """Name the columns that are too many, sparing those that a filter looks at."""
     beyond = [name for name in columns if name not in CORE_TYPE]
     if len(beyond) <= WIDEST:
         return []
-    counts = {name: _count(columns[name], place) for name in beyond}
+    counts = {name: _count(columns[name]) for name in beyond}
     present = [name for name in beyond if counts[name]]
     if len(present) <= WIDEST:
         return []
@@ -206,24 +228,19 @@ def _rarest(columns: Mapping[str, Kinds], place: Positions) -> list[str]:
     return ranked[WIDEST:]
 
 
-def _count(kinds: Kinds, place: Positions) -> int:
-    return sum(
-        int(piece.cells.is_valid().to_numpy(zero_copy_only=False)[picks[place[rows] >= 0]].sum())
-        for pieces in kinds.values()
-        for piece in pieces
-        for rows, picks in [piece.spots]
-    )
+def _count(kinds: Kinds) -> int:
+    return sum(int(_is_valid(piece).sum()) for pieces in kinds.values() for piece in pieces)
 
 
-def _rest(columns: Mapping[str, Kinds], place: Positions, n: int) -> Any:  # noqa: ANN401
+def _rest(columns: Mapping[str, Kinds], n: int) -> Any:  # noqa: ANN401
     """Write columns as one JSON object per row: column name -> value."""
     cells: list[list[str]] = [[] for _ in range(n)]
     for name in sorted(columns):
         for kind, pieces in columns[name].items():
-            for (rows, picks), values in pieces:
+            for spots, values in pieces:
                 held = _as_json(kind, values).to_pylist()
-                for at, pick in zip(place[rows].tolist(), picks.tolist(), strict=True):
-                    if at >= 0 and held[pick] is not None:
-                        cells[at].append(f"{to_json(name)}:{held[pick]}")
+                for row, pick in zip(spots.rows.tolist(), spots.picks.tolist(), strict=True):
+                    if held[pick] is not None:
+                        cells[row].append(f"{to_json(name)}:{held[pick]}")
     texts = [f"{{{','.join(row)}}}" if row else None for row in cells]
     return pa.array(texts, pa.large_string())
