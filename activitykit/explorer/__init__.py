@@ -1,8 +1,8 @@
 """The dashboard: filters beside linked figures and a table, in a notebook.
 
 ``cube`` makes a frame ready for fast filtering, ``selection`` and ``scope`` hold what is chosen,
-``measures``, ``rankings`` and ``table`` work out what is shown, ``state`` puts it into a message for
-the ``board``; ``svg`` and ``render`` write it as HTML, for the ``basic`` view and for readers
+``measures``, ``rankings`` and ``table`` work out what is shown, ``state`` puts it into a message
+for the ``board``; ``svg`` and ``render`` write it as HTML, for the ``basic`` view and for readers
 without a kernel; ``widget`` connects them.
 """
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets as widgets
 
 from activitykit.explorer import render
+from activitykit.explorer.facets import TREE
 from activitykit.explorer.selection import SPANS, Condition, Option, Selection, altered, edges
 from activitykit.explorer.state import FACETS
 from activitykit.explorer.svg import mark
@@ -44,7 +45,7 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._quiet = False
         self._page = 0
         self._make_top()
-        self.facets = {name: _FacetBox(self, name) for name in FACETS}
+        self.facets = {name: _FacetBox(self, name) for name in FACETS if name != TREE}
         self._views, self._style, self._table = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._code = widgets.HTML()
         left = widgets.VBox([box.box for box in self.facets.values()]).add_class("ak-left")

@@ -232,7 +232,7 @@ function facets(board) {
   const boxes = new Map();
   const list = h("div");
   const add = h("select", { "aria-label": "Add a facet", change: () => {
-    send("view", { name: "facets", value: [...boxes.keys(), add.value] });
+    send("facets", { names: [...boxes.keys(), add.value] });
   } });
   const element = h("aside", { class: "ak-left", "aria-label": "Filters" }, list, add);
   return [element, (state) => {
@@ -241,7 +241,7 @@ function facets(board) {
     for (const facet of state.facets) {
       let box = boxes.get(facet.name);
       if (!box) {
-        box = facetBox(board, facet, () => send("view", { name: "facets", value: names.filter((one) => one !== facet.name) }));
+        box = facetBox(board, facet, () => send("facets", { names: [...boxes.keys()].filter((one) => one !== facet.name) }));
         boxes.set(facet.name, box);
         list.append(box.element);
       }
@@ -263,7 +263,7 @@ function facetBox({ send }, first, hide) {
   const close = h("button", { type: "button", class: "ak-link ak-hide", title: `Hide ${title}`, "aria-label": `Hide ${title}`, click: hide }, "✕");
   const find = h("input", { type: "search", "aria-label": `Search in ${title}`, input: () => {
     clearTimeout(timer);
-    timer = setTimeout(() => send("view", { name: "find", facet: name, value: find.value.trim() }), DEBOUNCE_MS);
+    timer = setTimeout(() => send("find", { facet: name, text: find.value.trim() }), DEBOUNCE_MS);
   } });
   const list = h("ul", { "aria-label": title });
   const more = h("button", { type: "button", class: "ak-link" });
@@ -310,7 +310,7 @@ function facetBox({ send }, first, hide) {
     put(find, "placeholder", `Search ${count(facet.size)}`);
     more.hidden = !facet.more;
     say(more, `${count(facet.more)} more`);
-    more.onclick = () => send("view", { name: "room", facet: name, value: facet.options.length + 20 });
+    more.onclick = () => send("room", { facet: name, room: facet.options.length + 20 });
   };
   return { element, show };
 }
@@ -380,7 +380,7 @@ function timeline({ send, tip }) {
     put(plot, "aria-valuetext", lines(cursor).join(", "));
   };
   const choose = () => {
-    send("span", { first: Math.min(anchor, cursor), last: Math.max(anchor, cursor) });
+    if (time) send("span", { first: Math.min(anchor, cursor), last: Math.max(anchor, cursor) });
   };
   plot.addEventListener("pointerdown", (event) => {
     if (event.button) return;
@@ -497,7 +497,7 @@ function histogram({ tip }) {
 /** Groups side by side, each with a point and a range; choosing one filters.
  * @param {Board} board @param {"ratesBy" | "lengthsBy"} which @param {string} title @returns {View} */
 function groups({ send, about, tip }, which, title) {
-  const by = select(`${title} by`, about().dimensions, (value) => send("view", { name: which === "ratesBy" ? "rates_by" : "lengths_by", value }));
+  const by = select(`${title} by`, about().dimensions, (value) => send("by", { view: which === "ratesBy" ? "rates" : "lengths", name: value }));
   const element = panel(`${title} by`, by);
   const list = h("div", { class: `ak-lines ak-${which}` });
   const foot = h("div", { class: "ak-lines-axis" });
@@ -656,7 +656,7 @@ function columnMenu(send, about) {
       say(label.lastChild, name);
       box.onchange = () => {
         const value = box.checked ? [...names, name] : names.filter((one) => one !== name);
-        if (value.length) send("view", { name: "columns", value });
+        if (value.length) send("columns", { names: value });
         else box.checked = true;
       };
     });

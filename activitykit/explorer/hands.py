@@ -1,4 +1,4 @@
-"""`Hands`: what others do for the dashboard, which by itself knows neither files nor the service."""
+"""`Hands`: what others do for the dashboard, which knows neither files nor the service."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

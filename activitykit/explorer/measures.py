@@ -14,13 +14,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import (
-    BINS_PER_DECADE,
-    N_BINS,
-    SHORTEST_S,
-    VERDICTS,
-    Array,
-)
+from activitykit.explorer.cube import BINS_PER_DECADE, N_BINS, SHORTEST_S, VERDICTS
+from activitykit.explorer.facets import Array
 from activitykit.explorer.selection import TIME, Selection, edges
 from activitykit.stats import duration_stats
 from activitykit.stats.durations import TOLERANCE

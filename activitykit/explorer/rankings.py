@@ -9,7 +9,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import VERDICTS, Array, Facet
+from activitykit.explorer.cube import VERDICTS
+from activitykit.explorer.facets import Array, Facet
 from activitykit.explorer.measures import DECIDED, FAILED, spread, survival_quantile
 from activitykit.explorer.scope import HOURS, REASONS
 from activitykit.explorer.selection import Selection

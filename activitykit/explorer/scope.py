@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from activitykit.explorer.cube import Array, Cube
+from activitykit.explorer.cube import Cube
+from activitykit.explorer.facets import Array
 
 KIND: Final = "kind"
 REASONS: Final = "reasons"

@@ -4,14 +4,15 @@ A facet counts under all *other* filters, so its number is what choosing the opt
 the figures and cards show is in `measures`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import Array, Cube, Facet
+from activitykit.explorer.cube import Cube
+from activitykit.explorer.facets import Array, Facet
 from activitykit.explorer.scope import HOURS, KIND, REASONS, Scope, hour_text
 from activitykit.filters import ENDED_SINCE, Filter
 from activitykit.moments import format_time
@@ -64,8 +65,10 @@ class Selection:
 
     Attributes
     ----------
+    asked
+        What is asked of each field, and part of the scope, that narrows the rows.
     parts
-        For each field, and part of the scope, that narrows the rows, which rows meet it.
+        For each of these, which rows meet it.
 
     Raises
     ------
@@ -85,10 +88,10 @@ class Selection:
         self.filter, self.scope = where, scope
         self.parts: dict[str, Array] = {}
         self._rows: dict[frozenset[str], Array] = {}
-        self._asked: dict[str, object] = {name: _value(where, name) for name in _active(where)}
-        self._asked |= scope.active()
-        for name, value in self._asked.items():
-            if before and before._asked.get(name) == value:
+        self.asked: dict[str, object] = {name: _value(where, name) for name in _active(where)}
+        self.asked |= scope.active()
+        for name, value in self.asked.items():
+            if before and before.asked.get(name) == value:
                 self.parts[name] = before.parts[name]
             elif name in (KIND, REASONS, HOURS):
                 self.parts[name] = scope.mask(self.cube, name)
@@ -164,33 +167,43 @@ class Selection:
             The options, and how many more there are.
         """
         facet = self.cube.facets[name]
-        counts = self._counts(facet)
-        on = self.chosen(facet)
+        counts, on = self.counts(facet), self.chosen(facet)
         numbers = list(range(len(facet.labels)))
         if facet.ranked:
-            numbers.sort(key=lambda i: -counts[i])
+            numbers = np.argsort(-counts, kind="stable").tolist()
         if search:
             needle = search.casefold()
             numbers = [i for i in numbers if i in on or needle in facet.labels[i].casefold()]
-        shown = [i for place, i in enumerate(numbers) if limit is None or place < limit or i in on]
-        options = [
-            Option(i, facet.labels[i], facet.terms[i], self._exactly(facet, i, counts), i in on)
-            for i in shown
-        ]
-        return options, len(numbers) - len(shown)
+        shown = numbers[:limit]
+        shown += [i for i in numbers[len(shown) :] if i in on] if on else []
+        return [self.option(facet, i, counts, on) for i in shown], len(numbers) - len(shown)
+
+    def option(self, facet: Facet, i: int, counts: Array, on: Collection[int]) -> Option:
+        """Give one option with its exact count."""
+        return Option(i, facet.labels[i], facet.terms[i], self._exactly(facet, i, counts), i in on)
 
     def chosen(self, facet: Facet) -> frozenset[int]:
         """Give the numbers of the options that are on."""
         wanted = {_key(value) for value in getattr(self.filter, facet.field)}
         if not wanted:
             return frozenset()
+        also = facet.also or [()] * len(facet.terms)
         return frozenset(
-            i for i, terms in enumerate(facet.terms) if any(_key(term) in wanted for term in terms)
+            i
+            for i, terms in enumerate(zip(facet.terms, also, strict=True))
+            if any(_key(term) in wanted for names in terms for term in names)
         )
 
-    def _counts(self, facet: Facet) -> Array:
+    def counts(self, facet: Facet) -> Array:
+        """Count the rows of each option under all other filters."""
         size = len(facet.labels)
-        return np.bincount(facet.codes[self.rows(facet.field)], minlength=size)[:size]
+        found = np.bincount(facet.codes[self.rows(facet.field)], minlength=size)[:size]
+        if facet.above is not None:
+            # nodes come after those above them
+            for node in range(size - 1, -1, -1):
+                if facet.above[node] >= 0:
+                    found[facet.above[node]] += found[node]
+        return found
 
     def _exactly(self, facet: Facet, option: int, counts: Array) -> int:
         if option not in facet.odd:
@@ -200,19 +213,23 @@ class Selection:
 
     def toggle(self, name: str, values: Sequence[str]) -> Filter:
         """Give the filter with an option added to those of its facet, or taken away again."""
-        field = self.cube.facets[name].field
-        now, keys = getattr(self.filter, field), {_key(value) for value in values}
+        facet = self.cube.facets[name]
+        field, now = facet.field, getattr(self.filter, facet.field)
+        keys = {_key(value) for value in values}
+        for terms, also in zip(facet.terms, facet.also, strict=False):
+            keys |= set(also) if terms == tuple(values) else set()
         kept = [value for value in now if _key(value) not in keys]
         return altered(self.filter, field, kept if len(kept) < len(now) else [*now, *values])
 
     def conditions(self) -> list[Condition]:
         """Say what is on, one by one."""
         found = []
-        by_field = {facet.field: facet for facet in reversed(self.cube.facets.values())}
+        by_field: dict[str, list[Facet]] = {}
+        for facet in self.cube.facets.values():
+            by_field.setdefault(facet.field, []).append(facet)
         for name in self.parts:
-            facet = by_field.get(name)
-            if facet is not None:
-                found += self._chosen(facet)
+            if name in by_field:
+                found += self._chosen(by_field[name])
             elif name in (KIND, REASONS, HOURS):
                 found += self._scoped(name)
             elif name == TIME:
@@ -226,17 +243,20 @@ class Selection:
                 found.append(Condition(f"{name.replace('_', ' ')}: {shown}", without, self.scope))
         return found
 
-    def _chosen(self, facet: Facet) -> list[Condition]:
+    def _chosen(self, facets: list[Facet]) -> list[Condition]:
+        """Name what is chosen of one field by its first facet that knows it."""
         label = {
-            _key(value): (label, values)
-            for label, values in zip(facet.labels, facet.terms, strict=True)
-            for value in values
+            _key(term): (text, facet.name, terms)
+            for facet in reversed(facets)
+            for text, terms in zip(facet.labels, facet.terms, strict=True)
+            for term in terms
         }
-        wanted = getattr(self.filter, facet.field)
-        shown = dict.fromkeys(label.get(_key(value), (value, (value,))) for value in wanted)
+        first = facets[0]
+        wanted = getattr(self.filter, first.field)
+        shown = dict.fromkeys(label.get(_key(one), (one, first.name, (one,))) for one in wanted)
         return [
-            Condition(f"{facet.title}: {text}", self.toggle(facet.name, values), self.scope)
-            for text, values in shown
+            Condition(f"{first.title}: {text}", self.toggle(name, terms), self.scope)
+            for text, name, terms in shown
         ]
 
     def _scoped(self, part: str) -> Iterator[Condition]:

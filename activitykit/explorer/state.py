@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer import measures, rankings, table
+from activitykit.explorer import measures, rankings, table, tree
 from activitykit.explorer.cube import Cube
+from activitykit.explorer.facets import TREE, Facet
 from activitykit.explorer.measures import Headline
 from activitykit.explorer.scope import KIND
 from activitykit.explorer.selection import SPANS, Option, Selection, edges
@@ -23,7 +24,7 @@ Json = dict[str, Any]
 
 PAGE: Final = 25
 FACETS: Final = {
-    "outcome": 12, "state": 8, "operation": 8, "tenant": 8, "plan": 6, "resource": 5,
+    "outcome": 12, "operation": 8, "tenants": 8, "tenant": 8, "plan": 6, "resource": 6, "state": 8,
     "started_by": 4,
 }  # fmt: skip
 """The facets that are shown at first, and how many options each shows."""
@@ -43,22 +44,42 @@ class Look:
     sort: str = "createdAt"
     descending: bool = True
     columns: list[str] = field(default_factory=lambda: list(COLUMNS))
-    rates_by: str = "resource"
-    lengths_by: str = "operation"
-    facets: list[str] = field(default_factory=lambda: list(FACETS))
+    by: dict[str, str] = field(
+        default_factory=lambda: {"rates": "resource", "lengths": "operation"}
+    )
+    facets: list[str] = field(default_factory=list)
+    unfolded: set[int] = field(default_factory=set)
     find: dict[str, str] = field(default_factory=dict)
     room: dict[str, int] = field(default_factory=dict)
     ident: int | None = None
+
+    def begin(self, cube: Cube) -> None:
+        """Look at a new frame: what lies at its numbers and names may be another."""
+        self.facets = [name for name in self.facets if name in cube.facets] or first_facets(cube)
+        self.columns = [name for name in self.columns if name in COLUMNS or name in cube.df.columns]
+        self.unfolded.clear()
 
 
 def about(cube: Cube) -> Json:
     """Give what stays the same while the frame does."""
     return {
         "columns": [str(name) for name in cube.df.columns],
-        "facets": [[facet.name, facet.title] for facet in cube.facets.values()],
+        "facets": [
+            [facet.name, facet.title] for facet in cube.facets.values() if _apart(cube, facet)
+        ],
         "dimensions": [[name, cube.facets[name].title] for name in DIMENSIONS],
         "spans": [*SPANS, "All"],
     }
+
+
+def first_facets(cube: Cube) -> list[str]:
+    """Name the facets that are shown at first."""
+    return [name for name in FACETS if name in cube.facets and _apart(cube, cube.facets[name])]
+
+
+def _apart(cube: Cube, facet: Facet) -> bool:
+    """Tell whether a facet is offered: the plain tenants are not beside their tree."""
+    return not (facet.name == "tenant" and TREE in cube.facets)
 
 
 def views(selection: Selection, look: Look) -> Json:
@@ -70,8 +91,8 @@ def views(selection: Selection, look: Look) -> Json:
         "facets": [_facet(selection, look, name) for name in look.facets],
         "time": _time(selection),
         "lengths": _histogram(selection, numbers),
-        "ratesBy": _rates(selection, look.rates_by),
-        "lengthsBy": _lengths(selection, look.lengths_by),
+        "ratesBy": _rates(selection, look.by["rates"]),
+        "lengthsBy": _lengths(selection, look.by["lengths"]),
         "reasons": _reasons(selection),
         "week": _week(selection),
         "code": selection.code,
@@ -147,14 +168,21 @@ def _length(numbers: Headline, seconds: float) -> str:
 def _facet(selection: Selection, look: Look, name: str) -> Json:
     facet = selection.cube.facets[name]
     room, find = look.room.get(name, FACETS.get(name, 6)), look.find.get(name, "")
-    options, more = selection.options(name, search=find, limit=room)
+    if name == TREE:
+        found, more = tree.lines(selection, unfolded=look.unfolded, search=find, limit=room)
+        options = [
+            _option(name, one) | {"depth": depth, "open": open_} for one, depth, open_ in found
+        ]
+    else:
+        plain_, more = selection.options(name, search=find, limit=room)
+        options = [_option(name, one) for one in plain_]
     return {
         "name": name,
         "title": facet.title,
         "find": find if len(facet.labels) > FACETS.get(name, 6) else None,
         "size": len(facet.labels),
         "more": more,
-        "options": [_option(name, one) for one in options],
+        "options": options,
     }
 
 
@@ -251,7 +279,7 @@ def _rates(selection: Selection, by: str) -> Json:
                 "hint": f"{row['n_failed']:,} of {row['n_decided']:,} runs failed; 95 % interval"
                 f" {100 * row['ci_low']:.1f}–{100 * row['ci_high']:.1f} %",
             }
-            for row in table_.to_dict("records")
+            for row in records(table_)
         ],
     }
 
@@ -278,7 +306,7 @@ def _lengths(selection: Selection, by: str) -> Json:
                 "hint": f"p50 {_reached(row['p50_s'])}, p95 {_reached(row['p95_s'])}"
                 f" of {row['n']:,} durations",
             }
-            for row in table_.to_dict("records")
+            for row in records(table_)
         ],
     }
 
@@ -296,7 +324,7 @@ def _reasons(selection: Selection) -> list[Json]:
             "n": row["n"],
             "resources": row["n_resources"],
         }
-        for row in rankings.reasons(selection, 8).to_dict("records")
+        for row in records(rankings.reasons(selection, 8))
     ]
 
 
@@ -334,7 +362,7 @@ def rows(selection: Selection, look: Look) -> Json:
                 "colour": colour(row["outcome"]),
                 "cells": [cell(row, name, zone) for name in look.columns],
             }
-            for row in found.to_dict("records")
+            for row in records(found)
         ],
     }
 
@@ -386,7 +414,7 @@ def details(selection: Selection, look: Look) -> Json | None:
         "chain": [[code, text[:_LONGEST_VALUE]] for code, text in found.chain],
         "values": [
             [name, value_text(value, zone)[:_LONGEST_VALUE]]
-            for name, value in found.values.items()
+            for name, value in found.cells.items()
         ],
         "parents": _brief(cube, found.parents, zone),
         "children": _brief(cube, found.children, zone),
@@ -412,6 +440,11 @@ def _brief(cube: Cube, rows: list[int], zone: str) -> list[Json]:
         }
         for row, ident, created in zip(rows, raw["id"], raw["createdAt"], strict=True)
     ]
+
+
+def records(rows: pd.DataFrame) -> list[Json]:
+    """Give the rows of a small table as dicts."""
+    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
 
 
 def cut(text: str) -> str:

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import Array
+from activitykit.explorer.facets import Array
 from activitykit.explorer.measures import Headline, Timeline
 from activitykit.palette import COLOUR, MARK, NEUTRAL
 from activitykit.wording import duration_text

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import Array, Cube
+from activitykit.explorer.cube import Cube
+from activitykit.explorer.facets import Array
 from activitykit.explorer.selection import Selection
 
 NAMED: Final = ("outcome", "operation", "tenant", "plan", "resource")
@@ -92,7 +93,7 @@ class Details:
     ----------
     row
         Its position in the order of time.
-    values
+    cells
         What its columns hold, but for missing values.
     chain
         Its error from the outside in: codes and sentences.
@@ -102,7 +103,7 @@ class Details:
     """
 
     row: int
-    values: dict[str, Any]
+    cells: dict[str, Any]
     chain: list[tuple[str, str]]
     parents: list[int]
     children: list[int]
@@ -116,16 +117,17 @@ def details(cube: Cube, ident: int) -> Details | None:
     if not len(found):
         return None
     row = int(found[0])
-    values = cube.df.iloc[int(cube.order[row])].dropna().to_dict()
+    found_row = cube.df.iloc[int(cube.order[row])].dropna()
+    values = {str(name): value for name, value in found_row.items()}
     codes, parents = cube.column("parentActivityId")
     number = {parent: code for code, parent in enumerate(parents)}
-    children = np.flatnonzero(codes == number[ident])[:_MOST] if ident in number else []
+    below = np.flatnonzero(codes == number.get(ident, -1))[:_MOST]
     return Details(
         row=row,
-        values=values,
+        cells=values,
         chain=list(error_chain(values)),
         parents=list(_ancestors(cube, row)),
-        children=[int(child) for child in children],
+        children=below.tolist(),
         neighbours=_neighbours(cube, row),
     )
 

@@ -155,7 +155,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         """
         if self.hands.save is None:
             raise ConfigError("open the dashboard with activitykit.explore to save snapshots")
-        return self.hands.save(self.filtered, path)
+        written: Path = self.hands.save(self.filtered, path)
+        return written
 
     def report(self, path: str) -> Path:
         """Write the report of the matching rows, over the time that they span.
