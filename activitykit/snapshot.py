@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 
 _KEY: Final = b"activitykit"
 _ROWS_PER_GROUP: Final = 100_000
+_SAMPLE: Final = 20_000
+_PLAIN: Final = {
+    pa.int64(): "BYTE_STREAM_SPLIT", TIMESTAMP: "BYTE_STREAM_SPLIT",
+    pa.large_string(): "DELTA_LENGTH_BYTE_ARRAY",
+}  # fmt: skip
 
 
 def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
     """Write a frame to one Parquet file that holds everything, its notes and types included.
 
     The file appears complete or not at all: a crash leaves the old one. Equal frames give equal
-    files with the same versions of the libraries. The index is not kept.
+    files with the same versions of the libraries. The index is not kept. A text that only repeats a
+    number, as ``idString`` does ``id``, is not in the file, and there again when it is read.
 
     Parameters
     ----------
@@ -101,20 +107,29 @@ def read_snapshot(
         with path.open("rb") as file:
             meta = pq.read_metadata(file)
             about = _provenance(path, meta.metadata or {})
-            names = _needed(meta.schema.to_arrow_schema().names, columns, where)
-            if names is None and _hash_of(file) != about["content_hash"]:
+            order, repeats = _columns(meta.schema.to_arrow_schema()), about["repeats"]
+            names = _needed(order, columns, where)
+            whole = len(names) == len(order) and where is None
+            if whole and _hash_of(file) != about["content_hash"]:
                 raise SnapshotError(f"the snapshot {path} is damaged; write or fetch it again")
             file.seek(0)
             table = pq.read_table(
-                file, columns=names, filters=_bounds(where), page_checksum_verification=True
-            )
+                file, columns=list(dict.fromkeys(repeats.get(name, name) for name in names)),
+                filters=_bounds(where), page_checksum_verification=not whole,
+            )  # fmt: skip
+        for name in repeats.keys() & set(names):
+            table = table.append_column(name, table[repeats[name]].cast(pa.large_string()))
     except FileNotFoundError as error:
         raise SnapshotError(f"there is no snapshot {path}") from error
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, SnapshotError):
             raise
         raise SnapshotError(f"the snapshot {path} cannot be read: {error}") from error
-    df: pd.DataFrame = table.to_pandas()
+    df: pd.DataFrame = table.select(names).to_pandas()
+    if len(df) != about["rows"] and where is None:
+        raise SnapshotError(
+            f"the snapshot {path} is damaged: it lacks rows; write or fetch it again"
+        )
     if where is not None:
         df = where.select(df).reset_index(drop=True)
     return df if columns is None else df[list(columns)]
@@ -127,7 +142,7 @@ class _Hashed:
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
-        self.hash = hashlib.blake2b(digest_size=16)
+        self.hash = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
         self.hash.update(data)
@@ -149,20 +164,63 @@ def _write(df: "pd.DataFrame", file: IO[bytes]) -> None:
     df.attrs = notes
     # one chunk per column, since the cuts between chunks would show in the file
     table = pa.Table.from_pandas(df, preserve_index=False).combine_chunks()
+    repeats = _repeats(table)
+    table = table.drop_columns(list(repeats))
     sink = _Hashed(file)
     with pq.ParquetWriter(
-        sink, table.schema, compression="zstd", write_page_checksum=True, version="2.6"
-    ) as writer:
+        sink, table.schema, version="2.6", write_page_checksum=True, compression="zstd",
+        **_encodings(table),
+    ) as writer:  # fmt: skip
         writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
         about = {
             "package_version": version("activitykit"),
             "schema_version": SCHEMA_VERSION,
             "rows": len(df),
             "columns": len(df.columns),
+            "repeats": repeats,
             "content_hash": sink.hash.hexdigest(),
-            **{key: notes.get(ATTRS, {}).get(key) for key in ("source", "filter", "complete")},
+            **{
+                key: notes.get(ATTRS, {}).get(key)
+                for key in ("source", "filter", "complete", "coverage", "masked")
+            },
         }
         writer.add_key_value_metadata({_KEY: json.dumps(about, sort_keys=True)})
+
+
+def _repeats(table: Any) -> dict[str, str]:  # noqa: ANN401 - Arrow is untyped
+    """Find the columns of text that repeat a column of numbers: text -> number."""
+    found = {}
+    for field in table.schema:
+        number = field.name.removesuffix("String")
+        if (
+            number != field.name and number in table.schema.names
+            and pa.types.is_large_string(field.type)
+            and pa.types.is_int64(table.schema.field(number).type)
+            and table[number].cast(pa.large_string()).equals(table[field.name])
+        ):  # fmt: skip
+            found[field.name] = number
+    return found
+
+
+def _encodings(table: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Choose how each column is written: by dictionary, unless most of its values differ.
+
+    What differs compresses best when the bytes of numbers stand place by place, and texts without
+    their lengths between them; a higher level would find nothing more to repeat there.
+    """
+    import pyarrow.compute as pc
+
+    sample, plain = table.slice(0, _SAMPLE), {}
+    for field in table.schema:
+        there = len(sample) - sample[field.name].null_count
+        distinct = pc.count_distinct(sample[field.name], mode="only_valid").as_py()
+        if field.type in _PLAIN and distinct > there / 4:
+            plain[field.name] = _PLAIN[field.type]
+    return {
+        "use_dictionary": [name for name in table.schema.names if name not in plain],
+        "column_encoding": plain,
+        "compression_level": {name: 1 if name in plain else 6 for name in table.schema.names},
+    }
 
 
 def _hash_of(file: IO[bytes]) -> str:
@@ -170,7 +228,7 @@ def _hash_of(file: IO[bytes]) -> str:
     size = file.seek(-8, os.SEEK_END)
     footer = int.from_bytes(file.read(4), "little")
     file.seek(0)
-    return hashlib.blake2b(file.read(size - footer), digest_size=16).hexdigest()
+    return hashlib.sha256(file.read(size - footer)).hexdigest()
 
 
 def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -189,12 +247,15 @@ def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     return about
 
 
-def _needed(
-    available: list[str], columns: Iterable[str] | None, where: Filter | None
-) -> list[str] | None:
+def _columns(schema: Any) -> list[str]:  # noqa: ANN401
+    """Name the columns of the frame, in its order; the file may lack some."""
+    return [column["name"] for column in json.loads(schema.metadata[b"pandas"])["columns"]]
+
+
+def _needed(available: list[str], columns: Iterable[str] | None, where: Filter | None) -> list[str]:
     """Name the columns to read: the wanted ones, and those that the filter looks at."""
     if columns is None:
-        return None if where is None else available
+        return available
     wanted = list(columns)
     require(available, wanted, "this selection of columns")
     looked_at = PATHS | {column.name for column in CORE} if where is not None else frozenset()
