@@ -33,7 +33,7 @@ def cell_text(value: Any, kind: Kind, tz: str) -> str:  # noqa: ANN401 - as the 
     'withheld'
     """
     if isinstance(value, str):
-        return short(value, _LONGEST)
+        return value if kind == "prose" else short(value, _LONGEST)
     missing = value is None or (not isinstance(value, tuple | list) and pd.isna(value))
     if kind == "text":
         return "(none)" if missing else short(value, _LONGEST)
@@ -78,6 +78,7 @@ def _change(change: Change, _: str) -> str:
 
 
 _WRITERS: Final[Mapping[Kind, Callable[[Any, str], str]]] = {
+    "prose": lambda value, _: str(value),
     "tag": lambda value, _: str(value),
     "id": lambda value, _: str(value),
     "count": lambda value, _: f"{value:,}",

@@ -8,7 +8,8 @@ A cell holds, by the ``kind`` of its column:
 ==========  ==================================  ====================================================
 kind        value                               written as
 ==========  ==================================  ====================================================
-text        str                                 as it is (HTML cuts long names in their middle)
+text        str                                 as it is; names over 120 signs are cut
+prose       str                                 as it is, however long
 tag         str                                 a word that stands out, such as "new" or "chronic"
 id          int (exact, up to 2^63)             digits without separators
 count       int                                 1,234
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 Profile = Literal["ops", "customer"]
 Kind = Literal[
-    "text", "tag", "id", "count", "rate", "interval", "change", "duration", "time", "strip",
-    "spark",
+    "text", "prose", "tag", "id", "count", "rate", "interval", "change", "duration", "time",
+    "strip", "spark",
 ]  # fmt: skip
 Cells = Mapping[Hashable, Any]
 

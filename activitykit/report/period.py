@@ -101,3 +101,31 @@ def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, P
         Period(since, until, f"this {unit}", f"the {unit}"),
         Period(earlier, since, f"the {unit} before", f"the {unit}"),
     )
+
+
+def bucket_length(period: Period) -> str:
+    """Give the length of the bars of a period: hours up to two days, days beyond."""
+    return "1h" if period.until - period.since <= pd.Timedelta(2, "D") else "1d"
+
+
+def day_starts(period: Period, tz: str, freq: str = "1d", *, cut: bool = True) -> pd.DatetimeIndex:
+    """Give the beginnings, in UTC, of the days (or hours) of a zone that a period touches.
+
+    Parameters
+    ----------
+    freq
+        "1d" or "1h".
+    cut
+        Begin with the period itself instead of the day that it begins in.
+    """
+    first, last = (edge.tz_convert(tz).tz_localize(None) for edge in (period.since, period.until))
+    if freq == "1d":
+        wall = pd.date_range(first.normalize(), last, freq="D")
+        # midnight may not exist or exist twice on the day that the clocks change
+        starts = wall.tz_localize(tz, nonexistent="shift_forward", ambiguous=True).tz_convert("UTC")
+    else:
+        # where clocks are half an hour off, so are their full hours
+        hour = period.since - (first - first.floor("h"))
+        starts = pd.date_range(hour, period.until, freq="h")
+    starts = starts[starts < period.until]
+    return starts.where(starts >= period.since, period.since) if cut else starts

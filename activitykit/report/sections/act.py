@@ -1,0 +1,284 @@
+"""Section 2: who needs somebody now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+from activitykit import stats
+from activitykit.report.content import Column, Section, Table
+from activitykit.report.scope import Scope, within
+from activitykit.report.sections.compare import Row, cap_text
+from activitykit.report.sections.freshness import Ages, pair_key
+from activitykit.report.sections.runs import PAIR, finished_runs
+from activitykit.wording import counted, duration_text
+
+ROWS, RECOVERED, STRIP, ALARM = 15, 15, 14, 3
+_LAST: Final = 5  # runs of each period that decide whether a failure is chronic
+_MANY: Final = 3
+CLASSES: Final = ("chronic", "recurring", "new", "failing", "overdue")
+
+
+class Jobs(NamedTuple):
+    """What there is to do, ranked, before the cap; what recovered; and how many alarms."""
+
+    rows: list[Row]
+    recovered: list[Row]
+    n_series: int
+    n_alarms: int
+    n_alarms_before: int | None
+
+
+def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
+    """Find who needs somebody: what fails, what runs too long, and what stopped succeeding."""
+    streaks = stats.streaks(scope.rows, as_of=scope.end, policy=scope.policy)
+    runs = finished_runs(scope)
+    late = running[running["overdue"].astype(bool)]
+    histories = _histories(scope, runs, streaks)
+    stale = {pair_key(row): row for row in _records(ages.stale)}
+    series = runs.set_index("id")["series"].reindex(streaks["last_id"]).tolist()
+    known = list(zip(series, streaks.to_dict("records"), strict=True))
+    failing = [
+        _failing(row, histories[number], stale.get(pair_key(row)), scope)
+        for number, row in known
+        if row["streak"]
+    ]
+    by_series = {(*pair_key(row), row["type"]): (number, row) for number, row in known}
+    too_long = [_too_long(row, by_series, histories, scope) for row in late.to_dict("records")]
+    told = {pair_key(row) for row in (*failing, *too_long)}
+    quiet = ages.stale.loc[[key not in told for key in map(pair_key, _records(ages.stale))]]
+    silent = _silent(quiet, runs, scope)
+    recovered = [
+        row | histories[number].cells
+        for number, row in known
+        if row["last_outcome"] == "success" and number in histories and histories[number].n_past
+    ]
+    recovered.sort(key=lambda row: (-row["n_failed_before"], str(row["resource.name"])))
+    return Jobs(
+        rows=sorted([*failing, *too_long, *silent], key=lambda row: row["rank"]),
+        recovered=recovered,
+        n_series=len(streaks),
+        n_alarms=int((streaks["streak"] >= ALARM).sum()),
+        n_alarms_before=_alarms(scope) if scope.compared else None,
+    )
+
+
+def _alarms(scope: Scope) -> int:
+    before = stats.streaks(scope.rows, as_of=scope.before.until, policy=scope.policy)
+    return int((before["streak"] >= ALARM).sum())
+
+
+class History(NamedTuple):
+    """How the last runs of a series ended, and how many failed in each period."""
+
+    strip: list[str]
+    n_now: int
+    n_past: int
+    last_now: int
+    last_past: int
+    reason: Any
+    cause: Any
+    example_id: int | None
+
+    @property
+    def cells(self) -> Row:
+        """Give what every table may show of it."""
+        return {
+            "strip": self.strip, "n_failed": self.n_now, "n_failed_before": self.n_past,
+            "reason": self.reason, "cause": self.cause, "example_id": self.example_id,
+        }  # fmt: skip
+
+
+def _histories(scope: Scope, runs: pd.DataFrame, streaks: pd.DataFrame) -> dict[Any, History]:
+    """Describe the series that failed in either period, or whose last run failed."""
+    now = within(runs, scope.period)
+    past = within(runs, scope.before) if scope.compared else runs.iloc[:0]
+    open_ids = streaks.loc[streaks["streak"] > 0, "last_id"]
+    wanted = {
+        *now.loc[now["outcome"] == "failed", "series"],
+        *past.loc[past["outcome"] == "failed", "series"],
+        *runs.loc[runs["id"].isin(open_ids), "series"],
+    }
+    parts = [
+        dict(iter(part[part["series"].isin(wanted)].groupby("series")))
+        for part in (runs, now, past)
+    ]
+    nothing = runs.iloc[:0]
+    return {
+        number: _history(every, parts[1].get(number, nothing), parts[2].get(number, nothing))
+        for number, every in parts[0].items()
+    }
+
+
+def _history(runs: pd.DataFrame, now: pd.DataFrame, past: pd.DataFrame) -> History:
+    failed = runs[runs["outcome"] == "failed"]
+    last = failed.iloc[-1] if len(failed) else None
+    bad_now, bad_past = now["outcome"] == "failed", past["outcome"] == "failed"
+    return History(
+        strip=runs["outcome"].tail(STRIP).tolist(),
+        n_now=int(bad_now.sum()),
+        n_past=int(bad_past.sum()),
+        last_now=int(bad_now.tail(_LAST).sum()),
+        last_past=int(bad_past.tail(_LAST).sum()),
+        reason=None if last is None else _reason(last),
+        cause=None if last is None else last["error_cause"],
+        example_id=None if last is None else int(last["id"]),
+    )
+
+
+def _reason(run: "pd.Series[Any]") -> str:
+    if pd.isna(run["error_signature"]):
+        return f"{run['result.code']} without an error text"
+    return str(run["error_signature"])
+
+
+def class_of(history: History, *, compared: bool) -> str:
+    """Name what kind of failure it is, against the period before.
+
+    New: failed now, and not before. Chronic: at least three of the last five runs failed, in both.
+    Recurring: anything between. Failing: the period before is not known.
+    """
+    if not compared:
+        return "failing"
+    if history.last_now >= _MANY and history.last_past >= _MANY:
+        return "chronic"
+    return "new" if history.n_now and not history.n_past else "recurring"
+
+
+def _failing(row: Row, history: History, stale: Row | None, scope: Scope) -> Row:
+    kind = class_of(history, compared=scope.compared)
+    why = [_stale_text(stale)] if stale else []
+    why += [f"{counted(row['streak'], 'failure')} in a row"]
+    if kind == "chronic":
+        why += [f"{history.last_now} and {history.last_past} of the last 5 runs of both periods"]
+    return _job(row, kind, why, history.cells, streak=row["streak"], stale=stale, scope=scope)
+
+
+def _too_long(
+    row: Row, known: Mapping[Any, Any], histories: Mapping[Any, History], scope: Scope
+) -> Row:
+    number, series = known.get((*pair_key(row), row["type"]), (None, None))
+    past = histories[number].strip if number in histories else []
+    reason = (
+        f"running for {duration_text(row['elapsed_s'])};"
+        f" 95\u00a0% of its kind end within {duration_text(row['limit_s'])}"
+    )
+    cells: Row = {"strip": [*past, "running"][-STRIP:], "reason": reason, "cause": reason}
+    cells |= {"n_failed": 0, "n_failed_before": 0, "example_id": row["id"]}
+    merged = {**(series or {"last_success_at": pd.NaT}), **row}
+    why = [f"no sign of life for {duration_text(row['updated_age_s'])}"]
+    return _job(merged, "overdue", why, cells, streak=0, stale=None, scope=scope)
+
+
+def _silent(stale: pd.DataFrame, runs: pd.DataFrame, scope: Scope) -> list[Row]:
+    """Describe the pairs that are past their target although their last run did not fail."""
+    known = runs[[*PAIR, "at", "outcome"]].merge(stale[PAIR], on=PAIR)
+    ended = {
+        pair_key(part.iloc[0]): part
+        for _, part in known.groupby(PAIR, dropna=False, sort=False, observed=True)
+    }
+    found = []
+    for row in _records(stale):
+        mine = ended.get(pair_key(row))
+        if mine is None:
+            last, strip = "no run has ended", []
+        else:
+            ago = (scope.end - mine["at"].max()).total_seconds()
+            last = f"no run has ended for {duration_text(ago)}"
+            strip = mine["outcome"].tail(STRIP).tolist()
+        cells: Row = {"strip": strip, "reason": last, "cause": last}
+        cells |= {"n_failed": 0, "n_failed_before": 0, "example_id": None}
+        why = [_stale_text(row)]
+        found.append(_job(row, "overdue", why, cells, streak=0, stale=row, scope=scope))
+    return found
+
+
+def _records(table: pd.DataFrame) -> list[Row]:
+    return table.to_dict("records")
+
+
+def _stale_text(stale: Row) -> str:
+    limit = f"target {duration_text(stale['target_s'])}"
+    if stale["never"]:
+        return f"never a good run in the data ({limit})"
+    return f"no good run for {duration_text(stale['age_s'])} ({limit})"
+
+
+def _job(
+    row: Row, kind: str, why: Sequence[str], cells: Row, *, streak: int, stale: Row | None,
+    scope: Scope,
+) -> Row:  # fmt: skip
+    """Put a row together; it ranks by the target, the alarm, the class, the streak, the age."""
+    good = row["last_success_at"]
+    age = float("inf") if pd.isna(good) else (scope.end - good).total_seconds()
+    alarm = streak >= ALARM
+    rank = (not stale, not alarm, CLASSES.index(kind), -streak, -age, str(row["resource.name"]))
+    shown = {
+        name: row.get(name)
+        for name in (*PAIR, "type", "tenant.id", "tenant.name", "resource.name", "policy.name")
+    }
+    return {
+        **shown, **cells, "class": kind, "streak": streak, "why": "; ".join(why), "rank": rank,
+        "last_good": "never" if pd.isna(good) else good,
+        "last_good_age_s": None if pd.isna(good) else age,
+    }  # fmt: skip
+
+
+def act(scope: Scope, found: Jobs) -> Section:
+    """Show what to do first, and what has recovered."""
+    title = "What needs attention" if scope.plain else "Act on this"
+    if not found.rows:
+        nothing = "Nothing fails, nothing runs too long, and no backup is past its target."
+        return Section(
+            key="act", title=title, text=[nothing], tables=_recovered(scope, found.recovered)
+        )
+    shown = [{k: v for k, v in row.items() if k != "rank"} for row in found.rows[:ROWS]]
+    counts = [
+        f"{number:,} {kind}"
+        for kind in CLASSES
+        if (number := sum(row["class"] == kind for row in found.rows))
+    ]
+    return Section(
+        key="act", title=title,
+        text=[f"{counted(len(found.rows), 'kind')} of run on a resource: {', '.join(counts)}."],
+        tables=[_table(scope, shown, len(found.rows)), *_recovered(scope, found.recovered)],
+    )  # fmt: skip
+
+
+def _table(scope: Scope, rows: Sequence[Row], total: int) -> Table:
+    tenant = [] if scope.plain else [Column("tenant.name", "Tenant")]
+    reason = Column("cause" if scope.plain else "reason", "Reason")
+    return Table(
+        name="act",
+        caption=f"{cap_text(len(rows), total, 'rows')}First what is past the target for its last"
+        f" good run, then {ALARM} or more failures in a row, then chronic before recurring before"
+        f" new. Last runs: the latest {STRIP}, the newest on the right. Times in {scope.tz}.",
+        columns=[
+            Column("resource.name", "Resource"), *tenant, Column("policy.name", "Plan"),
+            Column("class", "Class", "tag"), Column("why", "Why it ranks here", "prose"),
+            Column("last_good", "Last good run", "time"), Column("strip", "Last runs", "strip"),
+            reason,
+        ],
+        rows=rows, total=total,
+    )  # fmt: skip
+
+
+def _recovered(scope: Scope, rows: Sequence[Row]) -> list[Table]:
+    if not rows:
+        return []
+    tenant = [] if scope.plain else [Column("tenant.name", "Tenant")]
+    return [
+        Table(
+            name="recovered", title="Recovered",
+            caption=f"{cap_text(min(len(rows), RECOVERED), len(rows), 'rows')}Failed in"
+            f" {scope.before.name}; the last run was good.",
+            columns=[
+                Column("resource.name", "Resource"), *tenant, Column("policy.name", "Plan"),
+                Column("n_failed_before", "Failed before", "count"),
+                Column("n_failed", "Failed now", "count"),
+                Column("last_success_at", "Last good run", "time"),
+                Column("strip", "Last runs", "strip"),
+            ],
+            rows=rows[:RECOVERED], total=len(rows),
+        )
+    ]  # fmt: skip
