@@ -2,12 +2,13 @@
 
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from activitykit.archive import care, export, ledger, rows, sync
+from activitykit.archive import care, export, ledger, narrow, rows, sync
 from activitykit.archive.conditions import candidates
 from activitykit.archive.scan import Engine, opened
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
@@ -16,7 +17,7 @@ from activitykit.filters import Filter
 from activitykit.flatten import flatten_pages
 from activitykit.moments import Moment, format_time
 from activitykit.progress import bar
-from activitykit.schema import ATTRS
+from activitykit.schema import ATTRS, require
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -192,6 +193,7 @@ class Archive:
         self,
         where: Filter | None = None,
         *,
+        columns: Iterable[str] | None = None,
         version: int | None = None,
         at: Moment | None = None,
     ) -> pd.DataFrame:
@@ -203,6 +205,9 @@ class Archive:
         ----------
         where
             Which activities; all by default.
+        columns
+            Which columns, in this order; all by default. Core and derived columns alone are read
+            many times faster, and in a fraction of the memory.
         version
             Read an earlier state, one that `history` lists, as long as `vacuum` left its files.
         at
@@ -223,13 +228,22 @@ class Archive:
             When both ``version`` and ``at`` are given.
         ArchiveError
             When there is no archive, no such state any more, or it cannot be read.
+        SchemaError
+            When a wanted column is not there.
         """
         table, notes = self._opened(where, version, at)
+        names = None if columns is None else list(columns)
         with self._tables.told("read"):
-            found = candidates(table.to_pyarrow_dataset(), where).to_table()
-        df = flatten_pages(rows.to_pages(found))
+            dataset = candidates(table.to_pyarrow_dataset(), where)
+            df = None if names is None else narrow.read_stored(dataset, names, where)
+            if df is None:
+                df = flatten_pages(rows.to_pages(dataset.to_table()))
         df.attrs[ATTRS] |= notes
-        return df if where is None else where.select(df).reset_index(drop=True)
+        chosen = df if where is None else where.select(df).reset_index(drop=True)
+        if names is None:
+            return chosen
+        require(chosen.columns, names, "this selection of columns")
+        return chosen[names]
 
     def scan(
         self,
