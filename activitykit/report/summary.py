@@ -1,6 +1,7 @@
 """The summary of a report for the body of a mail: the verdict and what to act on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 from textwrap import fill
@@ -14,7 +15,7 @@ from activitykit.report.content import Report, Section
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_SHOWN: Final = ("act",)
+_SHOWN: Final = "act"
 _CLOSING: Final = "The whole report is attached."
 
 
@@ -39,7 +40,12 @@ def summary_html(report: Report) -> str:
 
 
 def _sections(report: Report) -> list[Section]:
-    return [section for section in report.sections if section.key in _SHOWN]
+    """Give what to act on, and leave the rest to the file."""
+    return [
+        replace(section, tables=[table for table in section.tables if table.name == _SHOWN])
+        for section in report.sections
+        if section.key == _SHOWN
+    ]
 
 
 def _paragraphs(report: Report) -> Iterator[str]:
