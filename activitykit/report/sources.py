@@ -13,6 +13,7 @@ from activitykit.moments import Moment, to_timestamp
 from activitykit.report.period import PeriodText, read_period, read_zone
 from activitykit.report.scope import NEEDED
 from activitykit.report.targets import Targets, check_targets
+from activitykit.schema import ATTRS, note
 
 _HISTORY: Final = pd.Timedelta(31, "D")
 """So much is read at least: what tells a chronic failure from a new one, and the resources that do
@@ -71,7 +72,13 @@ def gather(
     moment = archive_moment(source, as_of, version=version)
     since = needed_since(period, as_of=moment, tz=tz, targets=targets)
     columns = None if whole else needed_columns(where)
-    return source.read(narrowed(where, since), columns=columns, version=version)
+    df = source.read(narrowed(where, since), columns=columns, version=version)
+    _, before = read_period(period, moment, read_zone(tz))
+    lines = [one for one in note(df, "coverage", ()) if to_timestamp(one["until"]) > before.since]
+    # a gap of long ago is no matter for this report
+    whole_since = bool(lines) and all(one["status"] == "complete" for one in lines)
+    df.attrs[ATTRS] = {**df.attrs[ATTRS], "complete": whole_since}
+    return df
 
 
 def _refuse_other(source: object) -> None:

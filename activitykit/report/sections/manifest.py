@@ -32,6 +32,7 @@ def manifest(scope: Scope) -> dict[str, Any]:
             "source": note(scope.rows, "source"),
             "version": note(scope.rows, "version"),
             "loaded_with": note(scope.rows, "filter"),
+            "loaded_whole": note(scope.rows, "complete"),
             "complete": _complete(scope),
             "coverage": note(scope.rows, "coverage", []),
         },
