@@ -77,7 +77,7 @@ def candidates(dataset: Any, where: Filter | None) -> Any:  # noqa: ANN401
     doubt = pc.field(MISFIT)
     dataset = _in_time(dataset, where, doubt)
     for criterion in where.criteria():
-        if not _beyond(criterion):
+        if not beyond_core(criterion):
             dataset = dataset.filter(_met(_choices(criterion, dataset), ARROW) | doubt)
     return dataset
 
@@ -100,7 +100,7 @@ def exactly(dataset: Any, where: Filter, dialect: Dialect) -> list[Any]:  # noqa
         When the filter looks at more than the core columns.
     """
     criteria = list(where.criteria())
-    if beyond := sorted({name for criterion in criteria for name in _beyond(criterion)}):
+    if beyond := sorted({name for criterion in criteria for name in beyond_core(criterion)}):
         raise ConfigError(
             f"scan cannot look at {', '.join(beyond)}, which are no columns of the archive; use"
             " read or export, or a filter without text, tag and sustainable"
@@ -133,7 +133,8 @@ def between(where: Filter, say: Dialect) -> Any:  # noqa: ANN401
     return inside
 
 
-def _beyond(criterion: Criterion) -> set[str]:
+def beyond_core(criterion: Criterion) -> set[str]:
+    """Name what a criterion looks at that is no column of the archive."""
     return {path for path, _ in criterion} - _CORE_NAMES
 
 

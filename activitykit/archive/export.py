@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from activitykit.archive import rows
-from activitykit.archive.conditions import candidates
+from activitykit.archive.conditions import beyond_core, candidates
 from activitykit.archive.scan import batches
 from activitykit.files import replacing
 from activitykit.filters import Filter
@@ -42,9 +42,13 @@ def write(dataset: Any, path: Path, where: Filter | None, notes: Mapping[str, An
 
 
 def _selected(batch: Any, where: Filter) -> Any:  # noqa: ANN401 - Arrow is untyped
-    """Keep the rows that the filter selects from the activities put together again."""
-    df = flatten_pages(rows.to_pages(pa.Table.from_batches([batch])))
-    return batch.filter(pc.is_in(batch["id"], pa.array(where.select(df)["id"].to_numpy())))
+    """Keep the candidates that the filter selects; put together those for which it has to be."""
+    doubtful = pa.array([True] * len(batch))
+    if not any(map(beyond_core, where.criteria())):
+        doubtful = batch[rows.MISFIT]
+    df = flatten_pages(rows.to_pages(pa.Table.from_batches([batch.filter(doubtful)])))
+    found = pc.is_in(batch["id"], pa.array(where.select(df)["id"].to_numpy()))
+    return batch.filter(pc.or_(pc.invert(doubtful), found))
 
 
 def _gathered(found: Iterable[Any]) -> Iterator[Any]:

@@ -55,6 +55,8 @@ HISTORY: Final = ["version", "time", "operation", "added", "updated", *ledger.SC
                   "since", "until"]  # fmt: skip
 # more would make the commit slower, fewer would have it rewrite more rows than changed
 _SPANS: Final = 32
+# what is read at once at least: more would need more memory, and leave out less
+_ROWS_PER_GROUP: Final = 100_000
 _ATTEMPTS, _PATIENCE_S, _LONGEST_WAIT_S = 20, 300.0, 5.0
 
 Span = tuple[int, int]
@@ -249,7 +251,9 @@ def writing() -> "WriterProperties":
     """Say how files are written: small ones, of which little has to be read."""
     from deltalake import WriterProperties
 
-    return WriterProperties(compression="ZSTD", compression_level=6)
+    return WriterProperties(
+        compression="ZSTD", compression_level=6, max_row_group_size=_ROWS_PER_GROUP
+    )
 
 
 def _commit(table: "DeltaTable", month: str, fresh: Any, about: Mapping[str, Any]) -> int:  # noqa: ANN401
