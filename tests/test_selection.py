@@ -204,7 +204,9 @@ def test_quantiles_agree_with_lifelines(rows, q):
     done = np.array([finished for _, finished in rows])
     curve = KaplanMeierFitter().fit(seconds, done).survival_function_.iloc[:, 0]
     reached = curve.index[(curve <= 1 - q + 1e-9) & (curve.index.isin(seconds[done]))]
-    found = measures.survival_quantile(np.sort(seconds[done]), np.sort(seconds[~done]), q)
+    ended, ages = np.sort(seconds[done]), np.sort(seconds[~done])
+    ended_by = np.searchsorted(ended, ages, side="right")
+    found = measures.survival_quantile(len(ended), ended.__getitem__, ages, ended_by, q)
     assert found == reached.min() if len(reached) else np.isnan(found)
 
 

@@ -11,14 +11,16 @@ from typing import Any, Final
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from activitykit.explorer.facets import Array, facets, folded, small
+from activitykit.explorer.codes import JOINT, Ranks, Runs, joint, ranks, runs
+from activitykit.explorer.facets import Array, Codes, facets, folded, small
 from activitykit.filters import Filter, encode
 from activitykit.schema import note, require
-from activitykit.stats import durations
+from activitykit.stats import durations, policy
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.failures import REASON_NEEDS
-from activitykit.stats.policy import CANCELLED, DEFAULT_POLICY, FAILED, SUCCESS, UNKNOWN
 
 NEEDS: Final = tuple(
     dict.fromkeys(
@@ -30,8 +32,17 @@ NEEDS: Final = tuple(
 )  # fmt: skip
 """Columns that the explorer cannot do without."""
 
-VERDICTS: Final = (FAILED, SUCCESS, CANCELLED, UNKNOWN, "unfinished", "child")
+VERDICTS: Final = (
+    policy.FAILED, policy.SUCCESS, policy.CANCELLED, policy.UNKNOWN, "unfinished", "child",
+)  # fmt: skip
 """What a row means for the failure rate; `Cube.verdict` holds positions in this list."""
+
+FAILED, CHILD = VERDICTS.index("failed"), VERDICTS.index("child")
+DECIDED: Final = VERDICTS.index("success")
+"""The greatest verdict that counts in a failure rate."""
+
+ROOT, LEGACY, TIMED, RUNNING = 1, 2, 4, 8
+"""The flags that `Cube.flags` adds up."""
 
 _QUARTER: Final = 15 * 60 * 10**9
 
@@ -67,6 +78,11 @@ class Cube:
         self._times = {"createdAt": self.created}
         self._sorted: dict[tuple[str, bool], Array] = {}
         self._hours: dict[str, Array] = {}
+        self._uuids: Any = None
+        self._runs: dict[str, Runs] = {}
+        self._ranks: dict[str, Ranks] = {}
+        self._weeks: dict[str, Codes] = {}
+        self._timed: dict[str, Codes] = {}
         self.as_of = df["updatedAt"].max()
         self.newest = df["createdAt"].max()
         self._time_it()
@@ -74,6 +90,7 @@ class Cube:
         self.resource, self.resources = folded(*self.column("resource.id"))
         self.signature = self._signatures()
         self.facets = {facet.name: facet for facet in facets(self)}
+        self._fuse()
 
     def column(self, path: str) -> tuple[Array, list[Any]]:
         """Give the codes of a column and its distinct values; a missing value has the last code."""
@@ -89,13 +106,34 @@ class Cube:
         for criterion in Filter(**{field: value}).criteria():
             hit = np.zeros(self.n, dtype=bool)
             for path, test in criterion:
-                if path in self.df.columns:
+                if (
+                    path == "uuid"
+                    and field == "text"
+                    and (found := self._in_uuid(value)) is not None
+                ):
+                    hit |= found
+                elif path in self.df.columns:
                     codes, values = self.column(path)
                     hit |= np.array([*map(test, values), test(None)], dtype=bool)[codes]
                 elif test(None):
                     hit[:] = True
             keep &= hit
         return keep
+
+    def _in_uuid(self, text: str) -> Array | None:
+        """Search the UUIDs at once, since all differ; None when they are not what they should."""
+        if self._uuids is None:
+            texts = pa.array(self.df["uuid"], pa.large_string()) if "uuid" in self.df else None
+            plain = texts is not None and pc.all(pc.string_is_ascii(texts)).as_py()
+            self._uuids = pc.ascii_lower(texts) if plain else False
+        if self._uuids is False:
+            return None
+        found: Array = (
+            pc.match_substring(self._uuids, text.casefold())
+            .fill_null(False)
+            .to_numpy(zero_copy_only=False)
+        )
+        return found[self.order]
 
     def between(self, where: Filter) -> Array:
         """Tell for each row whether it lies in the filter's interval of time."""
@@ -141,12 +179,69 @@ class Cube:
         """Give the hour of the week in which each row was created, 168 when it does not say."""
         if tz not in self._hours:
             # no zone is off by less than a quarter of an hour, and there are few of those
-            quarter, at = np.unique(self.created // _QUARTER, return_inverse=True)
+            quarters = self.created // _QUARTER
+            new = np.diff(quarters, prepend=quarters[:1] - 1) != 0
+            quarter, at = quarters[new], np.cumsum(new, dtype=np.int32) - 1
             local = pd.DatetimeIndex(quarter * _QUARTER, tz="UTC").tz_convert(tz)
-            hour = np.asarray(24 * local.dayofweek + local.hour, dtype=np.uint8)
+            hour = np.array(24 * local.dayofweek + local.hour, dtype=np.uint8)
             hour[quarter == np.iinfo(np.int64).min // _QUARTER] = 7 * 24
             self._hours[tz] = hour[at]
         return self._hours[tz]
+
+    def week(self, tz: str) -> Codes:
+        """Give hour of the week and verdict of each row as one number."""
+        if tz not in self._weeks:
+            fused = self.hours(tz) * np.uint16(len(VERDICTS)) + self.verdict
+            self._weeks[tz] = Codes(fused, (7 * 24 + 1) * len(VERDICTS))
+        return self._weeks[tz]
+
+    def groups(self, by: str) -> tuple[Array, int]:
+        """Give the options of a facet and their number; of ``""``, one group of everything."""
+        if by:
+            return self.facets[by].codes, len(self.facets[by].labels)
+        return np.zeros(self.n, dtype=np.uint8), 1
+
+    def runs(self, by: str = "") -> Runs:
+        """Give root activities by the options of a facet, resource and verdict."""
+        if by not in self._runs:
+            groups, _ = self.groups(by)
+            self._runs[by] = runs(self, groups, failed=FAILED, decided=DECIDED, child=CHILD)
+        return self._runs[by]
+
+    def ranks(self, by: str = "") -> Ranks:
+        """Give finished rows by the options of a facet and their duration."""
+        if by not in self._ranks:
+            self._ranks[by] = ranks(self, *self.groups(by))
+        return self._ranks[by]
+
+    def timed_by(self, by: str) -> Codes:
+        """Give the option of each row that counts in durations, and one more for the others."""
+        if by not in self._timed:
+            groups, n = self.groups(by)
+            self._timed[by] = Codes(np.where(self.timed, groups, groups.dtype.type(n)), n + 1)
+        return self._timed[by]
+
+    def _fuse(self) -> None:
+        """Fuse what is always counted together."""
+        outcome = self.facets["outcome"]
+        self.joint = joint([self.facets[name] for name in JOINT])
+        self.fate = Codes(
+            outcome.codes * np.uint16(len(VERDICTS)) + self.verdict,
+            (len(outcome.labels) + 1) * len(VERDICTS),
+        )
+        flags = (self.root, self.legacy, self.timed, self.running)
+        self.flags = Codes(sum(flag * np.uint8(1 << i) for i, flag in enumerate(flags)), 16)
+        self.bins = Codes(self.bin, N_BINS + 1)
+        self.failed = np.flatnonzero(self.verdict == FAILED)
+        names = ("result.error.domain", "result.error.code")
+        parts = [self.signature, *map(self.column, names)]
+        frame = pd.DataFrame({i: codes[self.failed] for i, (codes, _) in enumerate(parts)})
+        grouped = frame.groupby([0, 1, 2], sort=False)
+        self.reason = grouped.ngroup().to_numpy()
+        self.reasons = [
+            tuple([*values, None][code] for code, (_, values) in zip(codes, parts, strict=True))
+            for codes in frame.drop_duplicates().itertuples(index=False)
+        ]
 
     def _signatures(self) -> tuple[Array, list[str]]:
         """Give the reason of each row as `failure_reasons` names it."""
@@ -182,7 +277,9 @@ class Cube:
             "result_code": _texts(names)[pairs // (len(causes) + 1)],
             "result_error_code": _texts(causes)[pairs % (len(causes) + 1)],
         }
-        told = nw.from_native(pd.DataFrame(read, dtype="str")).select(word=DEFAULT_POLICY.expr())
+        told = nw.from_native(pd.DataFrame(read, dtype="str")).select(
+            word=policy.DEFAULT_POLICY.expr()
+        )
         outcome = np.array([VERDICTS.index(word) for word in told["word"]], dtype=np.uint8)
         parents, ids = self.column("parentActivityId")
         self.root = root = np.array([*(value == 0 for value in ids), True], dtype=bool)[parents]

@@ -4,6 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,6 +30,19 @@ _LABELS: Final = {
     "abandoned": "Abandoned", "timedout": "Timed out", "running": "Running", "queued": "Queued",
     NO_RESULT: "No result",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A number for each row, below `size`."""
+
+    of: Array
+    size: int
+
+    @cached_property
+    def total(self) -> Array:
+        """How many rows have each number."""
+        return np.bincount(self.of, minlength=self.size)
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,11 @@ class Facet:
     ranked: bool = True
     also: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     above: Array | None = None
+
+    @cached_property
+    def coded(self) -> Codes:
+        """Its codes, ready to be counted."""
+        return Codes(self.codes, len(self.labels) + 1)
 
 
 def facets(cube: "Cube") -> list[Facet]:

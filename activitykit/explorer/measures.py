@@ -7,6 +7,7 @@ failures over root activities, durations by Kaplan and Meier with the running on
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -14,16 +15,23 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import BINS_PER_DECADE, N_BINS, SHORTEST_S, VERDICTS
+from activitykit.explorer.codes import Ranks, failures
+from activitykit.explorer.cube import (
+    BINS_PER_DECADE,
+    DECIDED,
+    FAILED,
+    N_BINS,
+    RUNNING,
+    SHORTEST_S,
+    TIMED,
+    VERDICTS,
+)  # fmt: skip
 from activitykit.explorer.facets import Array
 from activitykit.explorer.selection import TIME, Selection, edges
 from activitykit.stats import duration_stats
 from activitykit.stats.durations import TOLERANCE
 from activitykit.stats.failures import rate_columns
 
-FAILED, CHILD = VERDICTS.index("failed"), VERDICTS.index("child")
-DECIDED: Final = VERDICTS.index("success")
-"""The greatest verdict that counts in a failure rate."""
 _WIDTHS: Final = tuple(
     pd.Timedelta(*width)
     for width in (
@@ -86,80 +94,106 @@ class Timeline:
 
 def headline(selection: Selection) -> Headline:
     """Work out the numbers of the cards."""
-    cube, here, rows = selection.cube, selection.rows(), selection.rows("result")
-    verdict = np.bincount(cube.verdict[rows], minlength=len(VERDICTS))
-    sums = _by_resource(selection, rows)
-    rate, low, high, *_ = rate_columns(sums, 0.95, clustered=True)
-    p50, p95 = quantiles(selection)
+    cube = selection.cube
+    runs = cube.runs()
+    sums = failures(runs, selection.tally(runs.codes, "result"), 1)
+    row = {name: int(values[0]) for name, values in sums.items()}
+    rate, low, high, *_ = rate_columns(row, 0.95, clustered=True)
+    flags = selection.tally(cube.flags)
+    [(p50, p95)] = quantiles(selection)
     return Headline(
-        matching=len(here),
+        matching=selection.matching,
         total=cube.n,
-        runs=len(rows) - int(verdict[CHILD]),
-        n_failed=sums["n_failed"],
-        n_decided=sums["n_failed"] + sums["n_success"],
-        n_resources=sums["n_resources"],
+        runs=row["n"],
+        n_failed=row["n_failed"],
+        n_decided=row["n_failed"] + row["n_success"],
+        n_resources=row["n_resources"],
         failure_rate=rate,
         ci_low=low,
         ci_high=high,
         p50_s=p50,
         p95_s=p95,
-        n_timed=int(np.count_nonzero(cube.timed[here])),
-        n_running=int(np.count_nonzero(cube.running[here])),
+        n_timed=flagged(flags, TIMED),
+        n_running=flagged(flags, RUNNING),
     )
 
 
-def _by_resource(selection: Selection, rows: Array) -> dict[str, int]:
-    """Count failures by resource, and the sums from which `failure_stats` takes their spread."""
-    cube, size = selection.cube, len(selection.cube.resources)
-    verdict, unit = cube.verdict[rows], cube.resource[rows]
-    failed = np.bincount(unit[verdict == FAILED], minlength=size + 1)
-    decided = np.bincount(unit[verdict <= DECIDED], minlength=size + 1)
-    runs = np.bincount(unit[verdict != CHILD], minlength=size + 1)
-    return {**spread(failed, decided), "n_resources": int(np.count_nonzero(runs[:size]))}
+def flagged(counted: Array, flag: int) -> int:
+    """Add up the counts of `Cube.flags` with one of the flags."""
+    return int(counted[(np.arange(len(counted)) & flag) > 0].sum())
 
 
-def spread(failed: Array, decided: Array) -> dict[str, int]:
-    """Add up failures and decided runs of each resource as `rate_columns` needs them.
+def quantiles(
+    selection: Selection, by: str = "", groups: Sequence[int] = (0,)
+) -> list[tuple[float, float]]:
+    """Give median and 95th percentile of the durations, as `duration_stats` does; seconds.
 
-    The last element of both holds the runs without a resource.
+    Parameters
+    ----------
+    by
+        The facet to group by, whose own condition is left out; by default everything is one group.
+    groups
+        Which of its options.
     """
-    f, m = failed[:-1], decided[:-1]
-    return {
-        "n_failed": int(failed.sum()),
-        "n_success": int(decided.sum() - failed.sum()),
-        "units": int(np.count_nonzero(m)),
-        "ff": int(f @ f),
-        "fm": int(f @ m),
-        "mm": int(m @ m),
-        "loose_failed": int(failed[-1]),
-        "loose": int(decided[-1]),
-    }
-
-
-def quantiles(selection: Selection) -> tuple[float, float]:
-    """Give median and 95th percentile of the durations, as `duration_stats` does; seconds."""
-    cube = selection.cube
+    cube, field = selection.cube, selection.cube.facets[by].field if by else ""
     if selection.delayed:
-        # rare enough to leave the way with delayed entry to the statistic itself
-        as_of = None if pd.isna(cube.as_of) else cube.as_of
-        table = duration_stats(selection.filtered, as_of=as_of)
-        found = table[["p50_s", "p95_s"]].to_numpy(dtype=float, na_value=math.nan)
-        return tuple(found[0]) if len(found) else (math.nan, math.nan)
-    inside = np.zeros(cube.n, dtype=bool)
-    inside[selection.rows()] = True
-    used = cube.by_length[inside[cube.by_length]]
-    ended, seconds = cube.finished[used], cube.seconds[used]
-    done, going = seconds[ended], seconds[~ended]
-    return survival_quantile(done, going, 0.5), survival_quantile(done, going, 0.95)
+        return _delayed(selection, by, groups)
+    ranks = cube.ranks(by)
+    found = _ranked(selection, ranks, field)
+    inside = selection.inside(field)[ranks.going]
+    given = []
+    for group in groups:
+        first, last = np.searchsorted(found, ranks.starts[group : group + 2])
+        going = slice(*ranks.going_starts[group : group + 2])
+        there = inside[going]
+        ages = cube.seconds[ranks.going[going][there]]
+        done = found[first:last]
+        ended_by = np.searchsorted(done, ranks.ended_by[going][there])
+        order = ranks.order
+
+        def length(k: int, done: Array = done, order: Array = order) -> float:
+            return float(cube.seconds[order[done[k]]])
+
+        p50, p95 = (survival_quantile(len(done), length, ages, ended_by, q) for q in (0.5, 0.95))
+        given.append((p50, p95))
+    return given
 
 
-def survival_quantile(done: Array, going: Array, q: float) -> float:
+def _ranked(selection: Selection, ranks: Ranks, field: str) -> Array:
+    """Give the ranks of the finished rows that match, ascending."""
+    rows, others = selection.fewer(field)
+    size = len(ranks.order)
+    if not others and len(rows) < size // 16:
+        found = np.sort(ranks.rank[rows])
+        return found[: np.searchsorted(found, size)]
+    flags = np.full(size + 1, others)
+    flags[ranks.rank[rows]] = not others
+    return np.flatnonzero(flags[:-1])
+
+
+def _delayed(selection: Selection, by: str, groups: Sequence[int]) -> list[tuple[float, float]]:
+    """Leave the way with delayed entry, which is rare, to the statistic itself."""
+    cube = selection.cube
+    codes, _ = cube.groups(by)
+    rows = selection.rows(cube.facets[by].field if by else "")
+    frame = selection.filter.noted(cube.df.iloc[cube.order[rows]].assign(_group=codes[rows]))
+    as_of = None if pd.isna(cube.as_of) else cube.as_of
+    table = duration_stats(frame, by="_group", as_of=as_of).set_index("_group")
+    found = table[["p50_s", "p95_s"]].reindex(groups).to_numpy(dtype=float, na_value=math.nan)
+    return [(float(p50), float(p95)) for p50, p95 in found]
+
+
+def survival_quantile(
+    n_done: int, length: Callable[[int], float], ages: Array, ended_by: Array, q: float
+) -> float:
     """Give the Kaplan-Meier quantile: the smallest time at which S(t) is at most 1 - q, or nan.
 
     Parameters
     ----------
-    done, going
-        Durations of finished rows, and ages of running ones, both ascending.
+    n_done, length
+        How many finished rows there are, and how long the k-th shortest took.
+    ages, ended_by
+        Of the running rows, ascending, and how many finished ones took no longer than each.
     q
         Between 0 and 1.
 
@@ -168,20 +202,20 @@ def survival_quantile(done: Array, going: Array, q: float) -> float:
     Between two running rows S falls in proportion to the rows at risk, so only the running ones,
     which are few, need a factor each: r / (r - 1), where r were at risk.
     """
-    n = len(done) + len(going)
-    at_risk = n - np.searchsorted(done, going, side="right") - np.arange(len(going))
+    n = n_done + len(ages)
+    at_risk = n - ended_by - np.arange(len(ages))
     with np.errstate(divide="ignore"):
         gained = np.concatenate([[0.0], np.cumsum(-np.log1p(-1.0 / at_risk))])
 
     def reached(k: int) -> bool:
-        before = int(np.searchsorted(going, done[k], side="left"))
+        before = int(np.searchsorted(ages, length(k), side="left")) if len(ages) else 0
         left = n - (k + 1) - before
         if left <= 0:
             return True
         return math.log(left / n) + float(gained[before]) <= math.log1p(-q) + TOLERANCE
 
-    k = bisect_left(range(len(done)), True, key=reached)
-    return float(done[k]) if k < len(done) else math.nan
+    k = bisect_left(range(n_done), True, key=reached)
+    return length(k) if k < n_done else math.nan
 
 
 def timeline(selection: Selection) -> Timeline:
@@ -190,10 +224,13 @@ def timeline(selection: Selection) -> Timeline:
     own = (TIME,) if where.on == "createdAt" else ()
     starts = _buckets(selection)
     cuts = np.searchsorted(cube.created, starts.as_unit("ns").asi8)
-    shown, rated = selection.rows(*own), selection.rows("result", *own)
+    n_verdicts = len(VERDICTS)
+    shape = len(cuts) - 1, cube.fate.size // n_verdicts, n_verdicts
+    outcomes = _per_bucket(selection, cuts, *own).reshape(shape)
+    verdicts = _per_bucket(selection, cuts, "result", *own).reshape(shape).sum(axis=1)
+    outcomes = outcomes.sum(axis=2)
     facet = cube.facets["outcome"]
-    outcomes = _per_bucket(facet.codes, shown, cuts, len(facet.labels) + 1)
-    verdicts = _per_bucket(cube.verdict, rated, cuts, len(VERDICTS))
+    shown = selection.inside(*own)
     since, until = edges(where) if own else (None, None)
     inside = np.ones(len(starts) - 1, dtype=bool)
     if since is not None:
@@ -207,18 +244,23 @@ def timeline(selection: Selection) -> Timeline:
         n_decided=verdicts[:, : DECIDED + 1].sum(axis=1),
         inside=inside,
         left_out=(
-            int(np.count_nonzero((shown >= cube.unknown) & (shown < cuts[0]))),
-            int(np.count_nonzero(shown >= cuts[-1])),
+            int(np.count_nonzero(shown[cube.unknown : cuts[0]])),
+            int(np.count_nonzero(shown[cuts[-1] :])),
         ),
     )
 
 
-def _per_bucket(codes: Array, rows: Array, cuts: Array, size: int) -> Array:
-    cuts = np.searchsorted(rows, cuts)
-    return np.array(
-        [np.bincount(codes[rows[a:b]], minlength=size) for a, b in pairwise(cuts)],
-        dtype=np.int64,
-    ).reshape(-1, size)
+def _per_bucket(selection: Selection, cuts: Array, *without: str) -> Array:
+    """Count what became of the rows between each two cuts."""
+    fate = selection.cube.fate
+    rows, others = selection.fewer(*without)
+    at = np.searchsorted(rows, cuts)
+    found = [np.bincount(fate.of[rows[a:b]], minlength=fate.size) for a, b in pairwise(at)]
+    counts = np.array(found, dtype=np.int64).reshape(-1, fate.size)
+    if not others:
+        return counts
+    every = [np.bincount(fate.of[a:b], minlength=fate.size) for a, b in pairwise(cuts)]
+    return np.array(every, dtype=np.int64).reshape(-1, fate.size) - counts
 
 
 def _buckets(selection: Selection) -> pd.DatetimeIndex:
@@ -250,6 +292,6 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
 
 def histogram(selection: Selection) -> pd.DataFrame:
     """Count finished durations on a log scale: ``low_s``, ``high_s`` (seconds) and ``n``."""
-    n = np.bincount(selection.cube.bin[selection.rows()], minlength=N_BINS + 1)[:N_BINS]
+    n = selection.tally(selection.cube.bins)[:N_BINS]
     at = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
     return pd.DataFrame({"low_s": at[:-1], "high_s": at[1:], "n": n})

@@ -4,17 +4,17 @@ A group is counted under all other conditions, as in its facet, so that one can 
 another; rates leave the outcome filter out.
 """
 
-import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from activitykit.explorer.cube import VERDICTS
+from activitykit.explorer.codes import failures
+from activitykit.explorer.cube import DECIDED, FAILED, VERDICTS
 from activitykit.explorer.facets import Array, Facet
-from activitykit.explorer.measures import DECIDED, FAILED, spread, survival_quantile
+from activitykit.explorer.measures import quantiles
 from activitykit.explorer.scope import HOURS, REASONS
 from activitykit.explorer.selection import Selection
-from activitykit.stats import duration_stats
 from activitykit.stats.failures import rate_columns
 
 HOURS_A_WEEK = 7 * 24
@@ -60,24 +60,26 @@ def reasons(selection: Selection, limit: int = 6) -> pd.DataFrame:
     pandas.DataFrame
         ``signature``, ``domain``, ``code``, ``n``, ``n_resources``.
     """
-    cube, rows = selection.cube, selection.rows(REASONS)
-    failed = rows[cube.verdict[rows] == FAILED]
-    parts = {"signature": cube.signature, "domain": cube.column("result.error.domain"),
-             "code": cube.column("result.error.code")}  # fmt: skip
-    coded = pd.DataFrame({name: codes[failed] for name, (codes, _) in parts.items()})
-    coded["resource"] = cube.resource[failed]
-    pairs = coded.groupby([*parts, "resource"], as_index=False).size()
-    pairs["named"] = pairs["resource"] < len(cube.resources)
-    table = pairs.groupby(list(parts), as_index=False).agg(
-        n=("size", "sum"), n_resources=("named", "sum")
-    )
-    for name, (_, values) in parts.items():
-        table[name] = np.array([*values, None], dtype=object)[table[name]]
-    table = table.sort_values(
-        ["n_resources", "n", "signature", "code", "domain"],
-        ascending=[False, False, True, True, True],
-    )
-    return table.head(limit).reset_index(drop=True)
+    cube, units = selection.cube, len(selection.cube.resources) + 1
+    here = selection.inside(REASONS)[cube.failed]
+    reason, resource = cube.reason[here], cube.resource[cube.failed[here]]
+    n = np.bincount(reason, minlength=len(cube.reasons))
+    pairs = pd.unique(reason * units + resource)
+    touched = pairs[pairs % units < units - 1] // units
+    n_resources = np.bincount(touched, minlength=len(cube.reasons))
+    there = np.flatnonzero(n).tolist()
+    # a missing code or domain comes last, as pandas sorts
+    there.sort(key=lambda i: (
+        -n_resources[i], -n[i], cube.reasons[i][0], *_last(cube.reasons[i][2], cube.reasons[i][1]),
+    ))  # fmt: skip
+    top = there[:limit]
+    told = pd.DataFrame([cube.reasons[i] for i in top], columns=["signature", "domain", "code"])
+    return told.assign(n=n[top], n_resources=n_resources[top])
+
+
+def _last(*values: str | None) -> Iterator[tuple[bool, str]]:
+    """Give keys that sort what is missing last."""
+    return ((value is None, value or "") for value in values)
 
 
 def rates(selection: Selection, by: str, limit: int = 8) -> pd.DataFrame:
@@ -91,23 +93,17 @@ def rates(selection: Selection, by: str, limit: int = 8) -> pd.DataFrame:
         are left out.
     """
     cube, facet = selection.cube, selection.cube.facets[by]
-    rows = selection.rows("result", facet.field)
-    verdict, size = cube.verdict[rows], len(facet.labels)
-    failed_rows, decided_rows = rows[verdict == FAILED], rows[verdict <= DECIDED]
-    failed = np.bincount(facet.codes[failed_rows], minlength=size + 1)[:size]
-    decided = np.bincount(facet.codes[decided_rows], minlength=size + 1)[:size]
+    runs, size = cube.runs(by), len(facet.labels)
+    counted = selection.tally(runs.codes, "result", facet.field)
+    sums = failures(runs, counted, size)
+    failed, decided = sums["n_failed"], sums["n_failed"] + sums["n_success"]
     top = _top(facet, np.lexsort((-decided, -failed)), decided, limit)
-    units = len(cube.resources) + 1
-
-    def by_unit(rows: Array) -> Array:
-        place = _place(top, size)[facet.codes[rows]]
-        rows, place = rows[place < len(top)], place[place < len(top)]
-        counts = np.bincount(place * units + cube.resource[rows], minlength=len(top) * units)
-        return counts.reshape(len(top), units)
-
-    pairs = zip(by_unit(failed_rows), by_unit(decided_rows), strict=True)
-    told = [rate_columns(spread(f, m), 0.95, clustered=True)[:3] for f, m in pairs]
-    table = pd.DataFrame(told, columns=["failure_rate", "ci_low", "ci_high"])
+    told = [
+        rate_columns({name: int(values[i]) for name, values in sums.items()}, 0.95, clustered=True)
+        for i in top
+    ]
+    columns = ["failure_rate", "ci_low", "ci_high"]
+    table = pd.DataFrame([rate[:3] for rate in told], columns=columns, dtype=float)
     counts = {"number": top, "n_failed": failed[top], "n_decided": decided[top]}
     return pd.DataFrame(counts).join(table)
 
@@ -122,47 +118,17 @@ def lengths(selection: Selection, by: str, limit: int = 8) -> pd.DataFrame:
         (seconds, missing when not reached), the commonest group first.
     """
     cube, facet = selection.cube, selection.cube.facets[by]
-    size = len(facet.labels)
-    inside = np.zeros(cube.n, dtype=bool)
-    inside[selection.rows(facet.field)] = True
-    used = cube.by_length[inside[cube.by_length]]
-    n = np.bincount(facet.codes[used], minlength=size + 1)[:size]
+    n = selection.tally(cube.timed_by(by), facet.field)[: len(facet.labels)]
     top = _top(facet, np.argsort(-n, kind="stable"), n, limit)
-    place = _place(top, size)[facet.codes[used]]
-    quantiles = []
-    for i in range(len(top)):
-        group = used[place == i]
-        ended, seconds = cube.finished[group], cube.seconds[group]
-        quantiles.append(
-            [survival_quantile(seconds[ended], seconds[~ended], q) for q in (0.5, 0.95)]
-        )
-    if selection.delayed:
-        quantiles = _delayed(selection, facet, top)
-    table = pd.DataFrame(quantiles, columns=["p50_s", "p95_s"], dtype=float)
+    table = pd.DataFrame(
+        quantiles(selection, by, top.tolist()), columns=["p50_s", "p95_s"], dtype=float
+    )
     return pd.DataFrame({"number": top, "n": n[top]}).join(table)
-
-
-def _delayed(selection: Selection, facet: Facet, top: Array) -> list[list[float]]:
-    """Leave the way with delayed entry, which is rare, to the statistic itself."""
-    cube, rows = selection.cube, selection.rows(facet.field)
-    frame = selection.filter.noted(cube.df.iloc[cube.order[rows]])
-    frame["group"] = facet.codes[rows]
-    as_of = None if pd.isna(cube.as_of) else cube.as_of
-    table = duration_stats(frame, by="group", as_of=as_of).set_index("group")
-    found = table[["p50_s", "p95_s"]].reindex(top)
-    return found.to_numpy(dtype=float, na_value=math.nan).tolist()
 
 
 def _top(facet: Facet, order: Array, n: Array, limit: int) -> Array:
     """Give the first groups in an order that have any rows."""
     return order[n[order] > 0][: limit if len(facet.labels) > limit else None]
-
-
-def _place(top: Array, size: int) -> Array:
-    """Give for each code its place among the top, and one more for all others."""
-    place = np.full(size + 1, len(top))
-    place[top] = np.arange(len(top))
-    return place
 
 
 def week(selection: Selection) -> pd.DataFrame:
@@ -174,12 +140,16 @@ def week(selection: Selection) -> pd.DataFrame:
         ``n``, and of root activities under any outcome ``n_failed``, ``n_decided``; 168 rows, in
         the zone of the scope.
     """
-    cube = selection.cube
-    hours = cube.hours(selection.scope.tz)
-    rows, rated = selection.rows(HOURS), selection.rows("result", HOURS)
-    n = np.bincount(hours[rows], minlength=HOURS_A_WEEK + 1)[:HOURS_A_WEEK]
-    pairs = hours[rated] * np.uint16(len(VERDICTS)) + cube.verdict[rated]
-    size = (HOURS_A_WEEK + 1) * len(VERDICTS)
-    verdicts = np.bincount(pairs, minlength=size).reshape(-1, len(VERDICTS))[:HOURS_A_WEEK]
-    decided = verdicts[:, : DECIDED + 1].sum(axis=1)
-    return pd.DataFrame({"n": n, "n_failed": verdicts[:, FAILED], "n_decided": decided})
+    codes = selection.cube.week(selection.scope.tz)
+
+    def counts(*without: str) -> Array:
+        return selection.tally(codes, *without).reshape(-1, len(VERDICTS))[:HOURS_A_WEEK]
+
+    verdicts = counts("result", HOURS)
+    return pd.DataFrame(
+        {
+            "n": counts(HOURS).sum(axis=1),
+            "n_failed": verdicts[:, FAILED],
+            "n_decided": verdicts[:, : DECIDED + 1].sum(axis=1),
+        }
+    )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer.cube import Cube
-from activitykit.explorer.facets import Array, Facet
+from activitykit.explorer.facets import Array, Codes, Facet
 from activitykit.explorer.scope import HOURS, KIND, REASONS, Scope, hour_text
 from activitykit.filters import ENDED_SINCE, Filter
 from activitykit.moments import format_time
@@ -87,7 +87,9 @@ class Selection:
         self.cube = source if isinstance(source, Cube) else Cube(source)
         self.filter, self.scope = where, scope
         self.parts: dict[str, Array] = {}
-        self._rows: dict[frozenset[str], Array] = {}
+        self._inside: dict[frozenset[str], Array] = {}
+        self._rows: dict[tuple[frozenset[str], bool], Array] = {}
+        self._tallies: dict[tuple[Codes, frozenset[str]], Array] = {}
         self.asked: dict[str, object] = {name: _value(where, name) for name in _active(where)}
         self.asked |= scope.active()
         for name, value in self.asked.items():
@@ -104,38 +106,60 @@ class Selection:
         """Give the selection of another filter, which takes over what stays the same."""
         return Selection(self.cube, where, self.scope if scope is None else scope, before=self)
 
-    def rows(self, *without: str) -> Array:
-        """Give the positions, in the order of time, of what matches but for the named fields."""
-        names = frozenset(self.parts.keys() - set(without))
-        if names not in self._rows:
-            self._rows[names] = np.flatnonzero(self.inside(*without))
-        return self._rows[names]
-
     def inside(self, *without: str) -> Array:
-        """Tell for each position whether it is among the `rows`."""
-        masks = [part for name, part in self.parts.items() if name not in without]
-        return np.logical_and.reduce(masks) if masks else np.ones(self.cube.n, dtype=bool)
+        """Tell for each position, in the order of time, whether it matches but for some fields."""
+        names = frozenset(self.parts.keys() - set(without))
+        if names not in self._inside:
+            masks = [self.parts[name] for name in names]
+            every = np.logical_and.reduce(masks) if masks else np.ones(self.cube.n, dtype=bool)
+            self._inside[names] = every
+        return self._inside[names]
+
+    def rows(self, *without: str) -> Array:
+        """Give the positions of what matches but for some fields."""
+        return self._positions(True, *without)
+
+    def fewer(self, *without: str) -> tuple[Array, bool]:
+        """Give the `rows`, or the others when those are fewer; and whether it is the others."""
+        others = 2 * np.count_nonzero(self.inside(*without)) > self.cube.n
+        return self._positions(not others, *without), others
+
+    def _positions(self, wanted: bool, *without: str) -> Array:  # noqa: FBT001 - which of two
+        key = frozenset(self.parts.keys() - set(without)), wanted
+        if key not in self._rows:
+            inside = self.inside(*without)
+            self._rows[key] = np.flatnonzero(inside if wanted else ~inside)
+        return self._rows[key]
+
+    def tally(self, codes: Codes, *without: str) -> Array:
+        """Count the `rows` by their number; over the others when those are fewer."""
+        key = codes, frozenset(self.parts.keys() - set(without))
+        if key not in self._tallies:
+            rows, others = self.fewer(*without)
+            found = np.bincount(codes.of[rows], minlength=codes.size)
+            self._tallies[key] = codes.total - found if others else found
+        return self._tallies[key]
 
     @property
     def over(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
         """When the first and the last of the matching rows were created; None without any."""
-        rows = self.rows()
-        known = rows[np.searchsorted(rows, self.cube.unknown) :]
-        if not len(known):
+        known = self.inside()[self.cube.unknown :]
+        if not known.any():
             return None
-        first, last = pd.to_datetime(self.cube.created[known[[0, -1]]], utc=True)
+        ends = [known.argmax(), len(known) - 1 - known[::-1].argmax()]
+        first, last = pd.to_datetime(self.cube.created[self.cube.unknown :][ends], utc=True)
         return first, last
 
     @property
     def matching(self) -> int:
         """How many rows match."""
-        return len(self.rows())
+        return int(np.count_nonzero(self.inside()))
 
     @property
     def filtered(self) -> pd.DataFrame:
         """The matching rows, in the order of the frame: ``filter.select`` less the scope."""
         keep = np.zeros(self.cube.n, dtype=bool)
-        keep[self.cube.order[self.rows()]] = True
+        keep[self.cube.order] = self.inside()
         return self.filter.noted(self.cube.df[keep])
 
     @property
@@ -196,8 +220,13 @@ class Selection:
 
     def counts(self, facet: Facet) -> Array:
         """Count the rows of each option under all other filters."""
-        size = len(facet.labels)
-        found = np.bincount(facet.codes[self.rows(facet.field)], minlength=size)[:size]
+        size, joint = len(facet.labels), self.cube.joint
+        if facet.name in joint.options:
+            n = self.tally(joint.codes, facet.field)
+            sums = np.bincount(joint.options[facet.name], weights=n, minlength=size)
+            found = sums[:size].astype(np.int64)
+        else:
+            found = self.tally(facet.coded, facet.field)[:size].copy()
         if facet.above is not None:
             # nodes come after those above them
             for node in range(size - 1, -1, -1):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer import measures, rankings, table, tree
-from activitykit.explorer.cube import Cube
+from activitykit.explorer.cube import LEGACY, ROOT, Cube
 from activitykit.explorer.facets import TREE, Facet
 from activitykit.explorer.measures import Headline
 from activitykit.explorer.scope import KIND
@@ -118,9 +118,9 @@ def _top(selection: Selection) -> Json:
 
 
 def _kind_counts(selection: Selection) -> dict[str, int]:
-    cube, rows = selection.cube, selection.rows(KIND)
-    roots, legacy = (int(np.count_nonzero(flags[rows])) for flags in (cube.root, cube.legacy))
-    return {"roots": roots, "children": len(rows) - roots, "legacy": legacy}
+    counted = selection.tally(selection.cube.flags, KIND)
+    roots, legacy = (measures.flagged(counted, flag) for flag in (ROOT, LEGACY))
+    return {"roots": roots, "children": int(counted.sum()) - roots, "legacy": legacy}
 
 
 def _edge_text(edge: pd.Timestamp | None, zone: str) -> str:

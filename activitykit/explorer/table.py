@@ -55,14 +55,20 @@ def page(
     cube = selection.cube
     rows = _cut(selection, number * size, size, sort=sort, descending=descending)
     at = cube.order[rows]
-    found = cube.df[["id", "createdAt"]].iloc[at].reset_index(drop=True)
+    # column by column, because a frame taken apart by rows copies its notes and all columns
+    found: dict[str, Any] = {
+        "id": cube.df["id"].to_numpy()[at],
+        "createdAt": pd.to_datetime(cube.created[rows], utc=True),
+    }
     for name in NAMED:
         facet = cube.facets[name]
         labels = [*facet.labels, "?"]
-        found[name] = [labels[code] for code in facet.codes[rows]]
-    found = found.assign(duration_s=cube.seconds[rows], running=cube.running[rows])
-    more = [name for name in columns if name not in found]
-    return found.join(cube.df[more].iloc[at].reset_index(drop=True))
+        found[name] = [labels[code] for code in facet.codes[rows].tolist()]
+    found |= {"duration_s": cube.seconds[rows], "running": cube.running[rows]}
+    for name in columns:
+        if name not in found:
+            found[name] = cube.df[name].array[at]
+    return pd.DataFrame(found)
 
 
 def _cut(selection: Selection, start: int, size: int, *, sort: str, descending: bool) -> Array:
