@@ -92,6 +92,13 @@ def bucket_axis(
     return start, width
 
 
+def observed(buckets: pd.DataFrame, start: Any, width: float) -> tuple[Any, Any]:  # noqa: ANN401
+    """Give the left edges and widths of bars, narrow where only a part of a bucket was observed."""
+    if "part" not in buckets:
+        return start, width * BAR
+    return start + buckets["offset"] * width * BAR, buckets["part"] * width * BAR
+
+
 def date_numbers(times: "pd.Series[Any]") -> Any:  # noqa: ANN401 - an array
     """Turn times with a zone into matplotlib's days."""
     mdates: Any = import_module("matplotlib.dates")  # its functions carry no types

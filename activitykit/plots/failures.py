@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from activitykit._axes import (
-    BAR,
     INK,
     axes,
     bucket_axis,
@@ -14,6 +13,7 @@ from activitykit._axes import (
     count_scale,
     group_labels,
     name_rows,
+    observed,
     percent_scale,
     say,
 )
@@ -93,7 +93,8 @@ def failure_trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     if known.empty:
         return say(ax, "No failure rates: no run of this selection has succeeded or failed.")
     start, width = bucket_axis(ax, buckets["bucket"])
-    middle = (start + width * BAR / 2)[buckets["failure_rate"].notna().to_numpy()]
+    left, wide = observed(buckets, start, width)
+    middle = (left + wide / 2)[buckets["failure_rate"].notna().to_numpy()]
     ax.vlines(middle, known["ci_low"], known["ci_high"], color=NEUTRAL, lw=2.5, alpha=0.8)
     for at, rate in zip(middle, known["failure_rate"], strict=True):
         key, shape, face = ("error", "D", None) if rate else ("ok", "o", "none")

@@ -120,12 +120,16 @@ def _heat(ax: "Axes", grid: pd.DataFrame, value: str) -> None:
     from matplotlib.ticker import PercentFormatter
 
     label, colour = _HEAT[value]
-    shades = LinearSegmentedColormap.from_list(label, [to_rgba(colour, 0.08), to_rgba(colour, 1)])
+    # a scale of 50 shades and more would be drawn as an image of pixels
+    ends = [to_rgba(colour, 0.08), to_rgba(colour, 1)]
+    shades = LinearSegmentedColormap.from_list(label, ends, N=32)
     highest = max(grid.to_numpy()[grid.notna().to_numpy()].max(), 1e-9)
     mesh = ax.pcolormesh(range(24), range(7), grid, cmap=shades, vmin=0, vmax=highest,
                          edgecolors="none", shading="nearest")  # fmt: skip
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=12)
     bar.outline.set_visible(False)
+    if bar.solids is not None:  # or the page shines through between two shades
+        bar.solids.set_edgecolor("face")
     bar.ax.patch.set_alpha(0)
     bar.ax.tick_params(colors=INK, labelsize=9, length=0)
     bar.set_label(label, color=INK, fontsize=9)

@@ -16,6 +16,7 @@ from activitykit._axes import (
     group_labels,
     legend,
     name_rows,
+    observed,
     percent_scale,
     say,
 )
@@ -41,7 +42,9 @@ def trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     buckets
-        What `stats.trend` returned without ``by``; ``bucket`` in the time zone that is drawn.
+        What `stats.trend` returned without ``by``; ``bucket`` in the time zone that is drawn. With
+        a column ``part`` (share of the bucket that was observed, 0 to 1) and ``offset`` (where in
+        the bucket that begins), bars are as narrow as their part.
     ax
         Where to draw; by default a new figure.
 
@@ -57,12 +60,13 @@ def trend(buckets: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
         return say(ax, "No runs in this selection.")
     start, width = bucket_axis(ax, buckets["bucket"])
     base = pd.Series(0, index=buckets.index)
+    left, wide = observed(buckets, start, width)
     order = sorted(_STACK, key=lambda part: part[1] != "error")
     for column, key, word, hatch in order:
         if column in buckets and buckets[column].sum():
             count = buckets[column].fillna(0).astype(int)
             # the hatch is cut out in white, which is enough on both backgrounds
-            ax.bar(start, count, width * BAR, base, align="edge", color=COLOUR[key],
+            ax.bar(left, count, wide, base, align="edge", color=COLOUR[key],
                    hatch=hatch, edgecolor="white", lw=0, label=word)  # fmt: skip
             base = base + count
     count_scale(ax.yaxis)
@@ -80,6 +84,7 @@ _CELLS: Final = (
     ("cancelled", "cancelled", "_", "full"),
     ("unknown code", "warning", "v", "full"),
     ("not finished", "running", ">", "full"),
+    ("no data", "no data", "s", "none"),
 )
 
 
@@ -90,6 +95,8 @@ def calendar(buckets: pd.DataFrame, *, top: int = 50, ax: "Axes | None" = None) 
     ----------
     buckets
         What `stats.trend` returned with ``by``, such as ``by=["resource.name", "policy.name"]``.
+        Rows with a true ``no_data`` stand for buckets of which nothing is known, others of which
+        ``n`` is 0 for buckets without a run.
     top
         How many groups to draw; the figure says how many there were.
     ax
@@ -98,8 +105,8 @@ def calendar(buckets: pd.DataFrame, *, top: int = 50, ax: "Axes | None" = None) 
     Returns
     -------
     matplotlib.axes.Axes
-        A row per group and a mark per bucket; a dot where nothing started, which may also mean
-        that nothing was loaded.
+        A row per group and a mark per bucket; a dot where nothing started, which without
+        ``no_data`` may also mean that nothing was loaded.
     """
     require(
         buckets.columns,
@@ -122,14 +129,18 @@ def calendar(buckets: pd.DataFrame, *, top: int = 50, ax: "Axes | None" = None) 
     days = cells["bucket"].drop_duplicates().sort_values(ignore_index=True)
     start, width = bucket_axis(ax, days)
     middle = dict(zip(days, start + width * BAR / 2, strict=True))
+    if "n" in cells:
+        unknown = cells["no_data"].astype(bool) if "no_data" in cells else False
+        cells = cells[(cells["n"] > 0) | unknown]
     words = _cell_words(cells)
     done = set(zip(cells["bucket"], cells["_y"], strict=True))
     idle = [(x, y) for day, x in middle.items() for y in range(len(rows)) if (day, y) not in done]
     for word, key, marker, face in _CELLS:
         chosen = cells[words == word]
         if len(chosen):
-            ax.plot(chosen["bucket"].map(middle), chosen["_y"], marker, color=COLOUR[key], ms=8,
-                    fillstyle=face, mew=1.6, label=word)  # fmt: skip
+            colour, edge = (COLOUR[key], 1.6) if key in COLOUR else (INK, 0.7)
+            ax.plot(chosen["bucket"].map(middle), chosen["_y"], marker, color=colour, ms=8,
+                    fillstyle=face, mew=edge, label=word)  # fmt: skip
     if idle:
         ax.plot(*zip(*idle, strict=True), ".", color=INK, ms=3, label="no run")
     name_rows(ax, group_labels(rows, "bucket"), [""] * len(rows))
@@ -148,7 +159,8 @@ def _cell_words(cells: pd.DataFrame) -> "pd.Series[str]":
         cells["n_unknown"] > 0,
     ]
     words = [word for word, *_ in _CELLS]
-    return pd.Series(words[-1], cells.index).case_when(list(zip(conditions, words, strict=False)))
+    found = pd.Series(words[5], cells.index).case_when(list(zip(conditions, words, strict=False)))
+    return found.mask(cells["no_data"].astype(bool), words[6]) if "no_data" in cells else found
 
 
 def last_good(ages: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":

@@ -34,10 +34,14 @@ def cell_text(value: Any, kind: Kind, tz: str) -> str:  # noqa: ANN401 - as the 
     """
     if isinstance(value, str):
         return value if kind == "prose" else short(value, _LONGEST)
-    missing = value is None or (not isinstance(value, tuple | list) and pd.isna(value))
     if kind == "text":
-        return "(none)" if missing else short(value, _LONGEST)
-    return NOTHING if missing else _WRITERS[kind](value, tz)
+        return "(none)" if missing(value) else short(value, _LONGEST)
+    return NOTHING if missing(value) else _WRITERS[kind](value, tz)
+
+
+def missing(value: object) -> bool:
+    """Tell whether a cell holds nothing."""
+    return not isinstance(value, tuple | list) and bool(pd.isna(value))  # type: ignore[call-overload]
 
 
 def percent(fraction: float) -> str:

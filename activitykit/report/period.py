@@ -58,12 +58,24 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
             f"the period begins at {since}, and the data ends at {as_of}: choose an earlier"
             " period or load newer activities"
         )
-    length = until - since
-    text = _length_text(length)
+    start, end = (edge.tz_convert(zone).tz_localize(None) for edge in (since, until))
+    whole = not (end - start) % pd.Timedelta(1, "D")
+    text = _length_text(end - start if whole else until - since)
+    earlier = since - (until - since)
+    if whole:
+        # from midnight to midnight also where the clocks change in between
+        earlier = _at(start - (end - start), zone)
     return (
         Period(since, until, "this period", text),
-        Period(since - length, since, f"the {text} before", text),
+        Period(earlier, since, f"the {text} before", text),
     )
+
+
+def _at(wall: pd.Timestamp, zone: ZoneInfo) -> pd.Timestamp:
+    """Give the moment at which the clocks of a zone show a time."""
+    # midnight may not exist or exist twice on the day that the clocks change
+    there = wall.tz_localize(zone, nonexistent="shift_forward", ambiguous=True)
+    return there.tz_convert("UTC")
 
 
 def _edges(period: PeriodText, as_of: pd.Timestamp) -> tuple[pd.Timestamp, pd.Timestamp]:
@@ -91,12 +103,7 @@ def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, P
         end, step = today - pd.Timedelta(today.weekday(), "D"), pd.DateOffset(weeks=1)
     else:
         end, step = today.replace(day=1), pd.DateOffset(months=1)
-    # midnight may not exist or exist twice on the day that the clocks change
-    edges = [
-        (end - step * back).tz_localize(zone, nonexistent="shift_forward", ambiguous=True)
-        for back in range(3)
-    ]
-    until, since, earlier = (edge.tz_convert("UTC") for edge in edges)
+    until, since, earlier = (_at(end - step * back, zone) for back in range(3))
     return (
         Period(since, until, f"this {unit}", f"the {unit}"),
         Period(earlier, since, f"the {unit} before", f"the {unit}"),

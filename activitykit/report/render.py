@@ -13,7 +13,7 @@ from activitykit.filters import Filter
 from activitykit.moments import Moment
 from activitykit.palette import COLOUR, MARK
 from activitykit.report.build import build_report
-from activitykit.report.cells import cell_text, moment_text
+from activitykit.report.cells import cell_text, missing, moment_text
 from activitykit.report.content import STRIP, Kind, Profile, Report
 from activitykit.report.figures import svg
 from activitykit.report.period import PeriodText
@@ -123,7 +123,7 @@ _NUMBERS: Final = ("count", "rate", "duration")
 
 def raw(value: Any, kind: Kind) -> Any:  # noqa: ANN401 - a cell as its kind says
     """Give what a program reads in a cell of a number; None where there is no number."""
-    plain = kind in _NUMBERS and not isinstance(value, str) and not pd.isna(value)
+    plain = kind in _NUMBERS and not isinstance(value, str) and not missing(value)
     return value if plain else None
 
 

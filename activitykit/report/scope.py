@@ -22,6 +22,10 @@ NEEDED: Final = [
     "error_signature",
     "error_cause",
 ]
+TITLES: Final[Mapping[Profile, str]] = {
+    "ops": "Activity report",
+    "customer": "Your backup report",
+}
 # an archive is behind by what arrived while it was synced
 _SLACK: Final = pd.Timedelta(1, "h")
 
@@ -154,7 +158,7 @@ def read_scope(
     return Scope(
         rows=rows, n_frame=len(df), asked=period, period=present, before=before, as_of=moment,
         tz=tz, profile=profile, policy=policy, targets=targets, where=where,
-        title=title or ("Your backup report" if profile == "customer" else "Activity report"),
+        title=title or TITLES[profile],
         partial=_partial(df, rows, lines, present, moment),
         holes=_holes(lines, present, moment),
         late_start=not lines and _silent(starts, present),

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from activitykit import stats
+from activitykit.report.cells import missing
 from activitykit.report.content import Column, Section, Table
 from activitykit.report.scope import Scope, within
 from activitykit.report.sections.compare import Row, cap_text
@@ -174,7 +175,7 @@ def _silent(stale: pd.DataFrame, runs: pd.DataFrame, scope: Scope) -> list[Row]:
     """Describe the pairs that are past their target although their last run did not fail."""
     known = runs[[*PAIR, "at", "outcome"]].merge(stale[PAIR], on=PAIR)
     ended = {
-        pair_key(part.iloc[0]): part
+        pair_key(dict(part.iloc[0])): part
         for _, part in known.groupby(PAIR, dropna=False, sort=False, observed=True)
     }
     found = []
@@ -194,7 +195,7 @@ def _silent(stale: pd.DataFrame, runs: pd.DataFrame, scope: Scope) -> list[Row]:
 
 
 def _records(table: pd.DataFrame) -> list[Row]:
-    return table.to_dict("records")
+    return [dict(row) for row in table.to_dict("records")]
 
 
 def _stale_text(stale: Row) -> str:
@@ -210,7 +211,7 @@ def _job(
 ) -> Row:  # fmt: skip
     """Put a row together; it ranks by the target, the alarm, the class, the streak, the age."""
     good = row["last_success_at"]
-    age = float("inf") if pd.isna(good) else (scope.end - good).total_seconds()
+    age: float = float("inf") if missing(good) else (scope.end - good).total_seconds()
     alarm = streak >= ALARM
     rank = (not stale, not alarm, CLASSES.index(kind), -streak, -age, str(row["resource.name"]))
     shown = {
@@ -219,8 +220,8 @@ def _job(
     }
     return {
         **shown, **cells, "class": kind, "streak": streak, "why": "; ".join(why), "rank": rank,
-        "last_good": "never" if pd.isna(good) else good,
-        "last_good_age_s": None if pd.isna(good) else age,
+        "last_good": "never" if missing(good) else good,
+        "last_good_age_s": None if missing(good) else age,
     }  # fmt: skip
 
 

@@ -95,12 +95,8 @@ def _figure(scope: Scope, cells: pd.DataFrame, worst: pd.DataFrame, total: int) 
     rank = {number: at for at, number in enumerate(worst.index)}
     shown = cells[cells["number"].isin(worst.index)]
     shown = shown.assign(rank=shown["number"].map(rank)).sort_values(["rank", "day"])
-    shown = shown[(shown["n"] > 0) | shown["no_data"]].join(
-        worst[["tenant.name", "resource.name"]], on="number"
-    )
-    # names may be alike; their order keeps them apart and in their place
-    columns = ["tenant.name", "resource.name", "number"]
-    columns = columns[1:] if scope.plain else columns
+    shown = shown.join(_told_apart(worst), on="number")
+    columns = [*([] if scope.plain else ["tenant.name"]), "resource.name"]
     frame = shown[[*columns, "bucket", "n", *_COUNTS, "no_data"]].reset_index(drop=True)
     what = "resource" if scope.plain else "resource of a tenant"
     cap = f"The {len(worst):,} worst of {total:,} resources. " if total > len(worst) else ""
@@ -113,11 +109,19 @@ def _figure(scope: Scope, cells: pd.DataFrame, worst: pd.DataFrame, total: int) 
     )  # fmt: skip
 
 
+def _told_apart(resources: pd.DataFrame) -> pd.DataFrame:
+    """Add numbers to equal names of a tenant's resources, because the figure goes by names."""
+    names = resources[["tenant.name", "resource.name"]].fillna("(none)").astype("str")
+    again = names.groupby(["tenant.name", "resource.name"]).cumcount()
+    number = ("\u00a0(" + (again + 1).astype("str") + ")").where(again > 0, "")
+    return names.assign(**{"resource.name": names["resource.name"] + number})
+
+
 def _table(cells: pd.DataFrame, resources: pd.DataFrame) -> Table:
     worst = cells["number"].isin(resources.index[:SHOWN])
-    parts = {"shown above": cells[worst], "all others": cells[~worst]}
+    parts = {"Above": cells[worst], "All others": cells[~worst]}
     rows: list[Row] = [
-        {"what": f"{counted(part['number'].nunique(), 'resource')} {name}"}
+        {"what": f"{name}: {counted(part['number'].nunique(), 'resource')}"}
         | {word: int(part["word"].eq(word).sum()) for word in WORDS}
         for name, part in parts.items()
         if len(part)

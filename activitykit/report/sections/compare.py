@@ -7,11 +7,11 @@ from typing import Any, Final
 import pandas as pd
 
 from activitykit import stats
-from activitykit.report.cells import percent
+from activitykit.report.cells import missing, percent
 from activitykit.report.content import WITHHELD, Change
 from activitykit.report.scope import Scope
 
-Row = dict[Hashable, Any]
+Row = dict[Any, Any]
 
 FEW: Final = 20  # decided runs below which there is no verdict
 _TOO_FEW: Final = 5  # … below which no change is called clear, whatever its interval
@@ -24,7 +24,7 @@ def change(now: Row, before: Row | None) -> Change | None:
     Newcombe's hybrid score interval of a difference (Newcombe 1998, method 10), from the two
     intervals that `stats.failure_stats` gave, and so with their design effect.
     """
-    if before is None or pd.isna(now["failure_rate"]) or pd.isna(before["failure_rate"]):
+    if before is None or missing(now["failure_rate"]) or missing(before["failure_rate"]):
         return None
     p, low, high = now["failure_rate"], now["ci_low"], now["ci_high"]
     q, q_low, q_high = before["failure_rate"], before["ci_low"], before["ci_high"]
@@ -45,7 +45,7 @@ def rates(rows: pd.DataFrame, scope: Scope) -> Row:
     table = stats.failure_stats(rows, policy=scope.policy)
     if table.empty:  # children only, whose roots are not in the selection
         return {name: math.nan if name in _RATES else 0 for name in table.columns}
-    return table.to_dict("records")[0]
+    return dict(table.to_dict("records")[0])
 
 
 def rate_cells(row: Row, before: Row | None, *, withheld: bool) -> Row:
@@ -53,7 +53,7 @@ def rate_cells(row: Row, before: Row | None, *, withheld: bool) -> Row:
     if withheld:
         said = dict.fromkeys(("failure_rate", "interval"), WITHHELD)
         return {**said, "before_rate": None, "change": None}
-    known = not pd.isna(row["failure_rate"])
+    known = not missing(row["failure_rate"])
     return {
         "failure_rate": row["failure_rate"] if known else None,
         "interval": (row["ci_low"], row["ci_high"]) if known else None,
@@ -81,7 +81,7 @@ def medians(rows: pd.DataFrame, as_of: pd.Timestamp) -> dict[Hashable, tuple[flo
 
 def median_change(now: Row, before: Row | None) -> str | None:
     """Say how a median changed: a word only where the two intervals lie apart."""
-    if before is None or pd.isna(now["p50_s"]) or pd.isna(before["p50_s"]):
+    if before is None or missing(now["p50_s"]) or missing(before["p50_s"]):
         return None
     if min(now["n_used"], before["n_used"]) < _TOO_FEW:
         return "few runs"

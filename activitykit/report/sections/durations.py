@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from activitykit import plots, stats
+from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.scope import Scope, roots
 from activitykit.report.sections.compare import Row, cap_text, median_change, medians
@@ -63,8 +64,8 @@ def _with_medians(table: pd.DataFrame, rows: pd.DataFrame, scope: Scope) -> dict
 
 
 def _cells(row: Row, before: Row | None) -> Row:
-    missing = "not reached" if row["n_used"] else None
-    quantiles = {name: missing if pd.isna(row[name]) else row[name] for name in _QUANTILES}
+    unreached = "not reached" if row["n_used"] else None
+    quantiles = {name: unreached if missing(row[name]) else row[name] for name in _QUANTILES}
     past: dict[str, Any] = {"p50_before_s": None, "p95_before_s": None, "n_before": None}
     if before is not None:
         past = {f"{name}_before_s": before[f"{name}_s"] for name in ("p50", "p95")}
@@ -98,7 +99,7 @@ def _table(scope: Scope, table: pd.DataFrame, rows: list[Row]) -> Table:
             Column("operation", "Kind of run"), Column("n", "Number", "count"),
             Column("n_running", "Still running", "count"),
             Column("p50_s", "Half end within", "duration"),
-            Column("p50_before_s", "Half before", "duration"), Column("change", "Change"),
+            Column("p50_before_s", "Half before", "duration"), Column("change", "Change", "prose"),
             Column("p90_s", "90\u00a0% end within", "duration"),
             Column("p95_s", "95\u00a0% end within", "duration"),
             Column("p95_before_s", "95\u00a0% before", "duration"),
@@ -143,4 +144,4 @@ def _late_table(scope: Scope, running: pd.DataFrame) -> list[Table]:
 
 
 def _known(row: Row) -> Row:
-    return {"remaining_p50_s": "not known"} if pd.isna(row["remaining_p50_s"]) else {}
+    return {"remaining_p50_s": "not known"} if missing(row["remaining_p50_s"]) else {}

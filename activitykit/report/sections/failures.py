@@ -1,10 +1,11 @@
 """Section 5: when runs failed, and why."""
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from activitykit import plots, stats
+from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.period import day_starts
 from activitykit.report.scope import Scope
@@ -37,8 +38,8 @@ def buckets(scope: Scope, rows: pd.DataFrame) -> pd.DataFrame:
     whole = day_starts(scope.period, scope.tz, scope.freq, cut=False)
     edges = pd.Series([*whole, _next(whole[-1], scope.freq)])
     length = edges.diff().shift(-1).iloc[:-1].set_axis(whole)
-    since = edges.iloc[:-1].clip(lower=scope.period.since).set_axis(whole)
-    until = edges.iloc[1:].clip(upper=scope.end).set_axis(whole)
+    since = pd.Series([max(edge, scope.period.since) for edge in edges[:-1]], whole)
+    until = pd.Series([min(edge, scope.end) for edge in edges[1:]], whole)
     part = ((until - since) / length).clip(0, 1)
     offset = (since - pd.Series(whole, whole)) / length
     utc = days["bucket"].dt.tz_convert("UTC")
@@ -76,7 +77,7 @@ def _figures(scope: Scope, days: pd.DataFrame) -> list[Figure]:
 
 def _rows(scope: Scope, reasons: pd.DataFrame) -> list[Row]:
     shown = reasons.head(SHOWN)
-    before: dict[str, int] = {}
+    before: dict[Any, int] = {}
     if scope.past is not None:
         past = stats.failure_reasons(scope.past, policy=scope.policy)
         before = past.groupby("signature")["n"].sum().to_dict()
@@ -84,7 +85,7 @@ def _rows(scope: Scope, reasons: pd.DataFrame) -> list[Row]:
     return [
         {
             **row,
-            "cause": row["signature"] if pd.isna(cause) else cause,
+            "cause": row["signature"] if missing(cause) else cause,
             "n_before": before.get(row["signature"], 0) if scope.compared else None,
             "new": "new" if scope.compared and row["signature"] not in before else "",
         }

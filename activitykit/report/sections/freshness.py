@@ -7,6 +7,7 @@ import pandas as pd
 
 from activitykit import plots, stats
 from activitykit.filters import Filter
+from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.scope import Scope, roots
 from activitykit.report.sections.compare import cap_text
@@ -15,15 +16,19 @@ from activitykit.report.targets import DEFAULT, target_seconds
 from activitykit.wording import counted, duration_text
 
 SHOWN: Final = 25
+DORMANT: Final = pd.Timedelta(14, "D")
+"""After so long without any run, and none in either period, a plan is taken as removed."""
 
 
 class Ages(NamedTuple):
     """`stats.last_good` of the backups, with ``target_s`` and ``stale`` (past it).
 
     ``n_stale_before`` counts the stale ones at the end of the period before; None when unknown.
+    ``n_dormant`` counts those that are left out, since nothing has run for long.
     """
 
     table: pd.DataFrame
+    n_dormant: int
     n_stale_before: int | None
 
     @property
@@ -41,22 +46,27 @@ def ages(scope: Scope) -> Ages:
     backups = roots(Filter(policy_type="backup").select(scope.rows))
     rhythm = _rhythm(backups, scope.end)
     now = _against_targets(backups, rhythm, scope, scope.end)
+    since = min(scope.before.since, scope.end - DORMANT)
+    dormant = now["last_at"] < since
     before = None
     if scope.compared:
         earlier = _against_targets(backups, rhythm, scope, scope.before.until)
+        earlier = earlier[earlier["last_at"] >= since - (scope.period.until - scope.period.since)]
         before = int(earlier["stale"].sum())
-    return Ages(now, before)
+    return Ages(now[~dormant].reset_index(drop=True), int(dormant.sum()), before)
 
 
 def _rhythm(backups: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:
-    """Give for each pair its first start, and the usual time between two starts in seconds."""
+    """Give for each pair its first and last start, and the usual seconds between two starts."""
     started = backups.loc[backups["startedAt"] <= end, [*PAIR, "tenant.id", "startedAt"]]
     runs = keyed(started.sort_values("startedAt"))
     pair = runs.groupby(PAIR, dropna=False, sort=False, observed=True).ngroup()
     gap = runs["startedAt"].groupby(pair).diff().dt.total_seconds()
     names = runs[PAIR].groupby(pair).head(1).set_axis(pair.drop_duplicates())
     starts = runs["startedAt"].groupby(pair)
-    return names.assign(usual_s=gap.groupby(pair).median(), first_at=starts.min())
+    return names.assign(
+        usual_s=gap.groupby(pair).median(), first_at=starts.min(), last_at=starts.max()
+    )
 
 
 def _against_targets(
@@ -90,11 +100,18 @@ def freshness(scope: Scope, found: Ages) -> Section:
     never = int(table["never"].sum())
     what = "resource with its plan" if len(table) == 1 else "resources with their plans"
     end = "period" if scope.end == scope.period.until else "data"
+    dormant = (
+        f" {found.n_dormant:,} more have not run at all for over {DORMANT.days} days and in neither"
+        " period: their plans are taken as removed."
+        if found.n_dormant
+        else ""
+    )
     text = [
         f"{len(table) - len(stale):,} of {len(table):,} {what} had a good run within the target"
         f" before the end of the {end}."
         f"{_before_text(found, len(stale), scope)}"
-        + (f" {never:,} never had one as far as the data reaches." if never else ""),
+        + (f" {never:,} never had one as far as the data reaches." if never else "")
+        + dormant,
         f"Target: {target_text(scope)}.",
     ]
     return Section(
@@ -107,10 +124,8 @@ def freshness(scope: Scope, found: Ages) -> Section:
 def _before_text(found: Ages, n_stale: int, scope: Scope) -> str:
     if found.n_stale_before is None:
         return ""
-    return (
-        f" {n_stale:,} {'is' if n_stale == 1 else 'are'} past it,"
-        f" {found.n_stale_before:,} at the end of {scope.before.name}."
-    )
+    now = "None is" if not n_stale else "1 is" if n_stale == 1 else f"{n_stale:,} are"
+    return f" {now} past it; at the end of {scope.before.name} it was {found.n_stale_before:,}."
 
 
 def _figure(table: pd.DataFrame, n_stale: int) -> Figure:
@@ -152,4 +167,4 @@ def _breaches(scope: Scope, stale: pd.DataFrame) -> Table:
 
 def pair_key(row: Mapping[Any, Any]) -> tuple[Any, ...]:
     """Give the key of a row by resource and plan, in which missing values equal each other."""
-    return tuple(None if pd.isna(row[name]) else row[name] for name in PAIR)
+    return tuple(None if missing(row[name]) else row[name] for name in PAIR)

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pandas as pd
 
 from activitykit import plots, stats
-from activitykit.report.cells import moment_text
+from activitykit.report.cells import missing, moment_text
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.period import Period
 from activitykit.report.scope import Scope, roots
@@ -57,7 +57,7 @@ def _at_once(scope: Scope, period: Period) -> pd.DataFrame:
 def _text(scope: Scope, levels: pd.DataFrame) -> list[str]:
     if levels.empty:
         return ["Nothing ran in this period."]
-    peak = levels.loc[levels["max"].idxmax()]
+    peak = levels.iloc[int(levels["max"].argmax())]
     text = (
         f"At most {peak['max']:,} ran at once, from {moment_text(peak['bucket'], scope.tz)} on"
         f" ({scope.tz}); on average {levels['mean'].mean():.1f}."
@@ -102,11 +102,11 @@ def _waits(scope: Scope, rows: pd.DataFrame) -> list[Row]:
 
 
 def _table(scope: Scope, rows: list[dict[Any, Any]], total: int) -> Table:
-    slowest = max(rows, key=lambda row: row["queue_p95_s"] if pd.notna(row["queue_p95_s"]) else -1)
+    slowest = max(rows, key=lambda row: -1 if missing(row["queue_p95_s"]) else row["queue_p95_s"])
     told = (
         f" The longest wait is from {slowest['clock']}: 95\u00a0% start within"
         f" {duration_text(slowest['queue_p95_s'])}."
-        if pd.notna(slowest["queue_p95_s"])
+        if not missing(slowest["queue_p95_s"])
         else ""
     )
     before = f" “Before” is {scope.before.name}." if scope.compared else ""

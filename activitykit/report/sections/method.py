@@ -5,6 +5,7 @@ import pandas as pd
 from activitykit import stats
 from activitykit.report.content import Column, Section, Table
 from activitykit.report.scope import Scope
+from activitykit.report.sections.compare import Row
 from activitykit.report.sections.freshness import target_text
 from activitykit.wording import counted
 
@@ -12,7 +13,12 @@ from activitykit.wording import counted
 def quality(scope: Scope) -> Section:
     """List the checks of `stats.quality` that found something."""
     title = "About the data" if scope.plain else "Data quality"
-    found = stats.quality(scope.now, as_of=scope.as_of, policy=scope.policy)
+    now = scope.now
+    if scope.where is not None:
+        # what the load noted is about all of its rows, other tenants' as well
+        now = now.copy(deep=False)
+        now.attrs = {}
+    found = stats.quality(now, as_of=scope.as_of, policy=scope.policy)
     odd = found[found["n"] > 0]
     if odd.empty:
         return Section(key="quality", title=title, text=["No check found anything odd."])
@@ -46,7 +52,7 @@ def method(scope: Scope) -> Section:
         "Outcomes": f"Success: {', '.join(policy.success)}. Failure: {', '.join(policy.failure)}."
         f" Neither, and in no rate: {neither}.",
     }
-    rows = [{"term": term, "meaning": meaning} for term, meaning in told.items()]
+    rows: list[Row] = [{"term": term, "meaning": meaning} for term, meaning in told.items()]
     title = "What the words mean" if scope.plain else "Definitions and method"
     return Section(
         key="method", title=title,

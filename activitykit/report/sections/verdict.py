@@ -38,7 +38,9 @@ def totals(scope: Scope) -> Totals:
 def coverage(scope: Scope) -> str:
     """Say in one line what the report rests on, and what is left out of its rates."""
     since, until = (moment_text(edge, scope.tz, year=True) for edge in scope.period[:2])
+    names = scope.now["tenant.name"].dropna().unique()
     tenants = scope.now["tenant.id"].nunique()
+    of = str(names[0]) if tenants == 1 and len(names) else counted(tenants, "tenant")
     left = exclusions(scope.now) if len(scope.now) else {}
     words = {"children": "parts of other runs", "unfinished": "not finished",
              "cancelled": "cancelled", "unknown": "with an unknown result"}  # fmt: skip
@@ -46,11 +48,11 @@ def coverage(scope: Scope) -> str:
     failure = ", ".join(scope.policy.failure)
     return (
         f"{since} to {until} ({scope.tz}). {counted(len(scope.now), 'activity record')} of"
-        f" {counted(tenants, 'tenant')}; {_completeness(scope)}. The data describes"
+        f" {of}; {_completeness(scope)}. The data describes"
         f" {moment_text(scope.as_of, scope.tz, year=True)} ({scope.tz})."
         f" Failed means {failure or 'nothing'}."
         + (f" In no rate: {', '.join(out)}." if out else "")
-        + (f" Selection: {scope.where}." if scope.where is not None else "")
+        + (f" Selection: {scope.where}." if scope.where is not None and not scope.plain else "")
     )
 
 
