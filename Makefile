@@ -19,7 +19,7 @@ help:
 demo: $(VENV)/demo.stamp  ## run the main job on simulated activities
 	@$(BIN)/activitykit demo
 
-test: lint java  ## check everything
+test: lint java chromium $(VENV)/node.stamp  ## check everything
 	$(BIN)/pytest
 
 lint: $(VENV)/test.stamp  ## style, types and the direction of imports
@@ -41,6 +41,17 @@ clean:  ## remove everything that make created
 java:
 	@command -v java >/dev/null || $(call debian,default-jre-headless) || \
 		echo "There is no Java here: the tests on Spark will be skipped."
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || $(call debian,chromium) || \
+		echo "There is no Chromium here: the tests in a browser will be skipped."
+
+# axe-core judges accessibility; one file of JavaScript, which only npm has
+$(VENV)/node.stamp: $(VENV)/pip.stamp
+	@command -v npm >/dev/null && npm install --silent --no-save --no-audit --no-fund \
+		--prefix $(VENV)/node axe-core@4.11.0 && touch $@ || \
+		echo "There is no npm here: the tests of accessibility will be skipped."
 
 $(VENV)/pip.stamp:
 	@test -n "$(PYTHON)" || { echo "activitykit needs Python 3.11 or newer on the PATH"; exit 1; }

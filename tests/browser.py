@@ -5,6 +5,7 @@ page notes what it complained of and what it wanted from elsewhere. Nothing wait
 pass: only for a state to be reached.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ import tenacity
 ROOT: Final = Path(__file__).parents[1]
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE: Final = Path(sys.prefix) / "node/node_modules/axe-core/axe.min.js"
-SECONDS: Final = 60
+SECONDS: Final = 30
 _HOSTS: Final = ("jupyterlab", "notebook", "voila", "playwright")
 _FLAGS: Final = (
     "--disable-gpu",
@@ -34,12 +35,17 @@ _FLAGS: Final = (
     "--force-color-profile=srgb",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
+_NUMBERS: Final = itertools.count()
 _READY: Final = """path => {
     const widget = window.jupyterapp?.shell?.currentWidget;
     const session = widget?.context?.sessionContext;
     const kernel = session?.session?.kernel;
     return widget?.context?.path === path && session.isReady
         && kernel?.connectionStatus === "connected" && kernel.status === "idle";
+}"""
+_PAINT: Final = """theme => {
+    const commands = window.jupyterapp?.commands, change = "apputils:change-theme";
+    return commands?.hasCommand(change) && commands.execute(change, {theme});
 }"""
 
 
@@ -188,15 +194,17 @@ def free_port() -> int:
 # pages
 
 
-def open_jupyter(page: Any, url: str, notebook: Path) -> Any:
-    """Open a notebook where the address says, run all of its cells, and leave them running.
+def open_jupyter(page: Any, url: str, host: str, name: str) -> None:
+    """Open a notebook in JupyterLab or Notebook, and run its cells without waiting for them.
 
-    Awaiting the command would hang behind any question that the kernel asks.
+    To await the command would be to hang behind any question that the kernel asks.
     """
-    page.goto(f"{url}/{notebook.name}")
-    page.wait_for_function(_READY, arg=notebook.name)
+    way = {"lab": f"lab/workspaces/{next(_NUMBERS)}/tree", "notebook": "notebooks"}
+    page.goto(f"{url}/{way[host]}/{name}")
+    page.wait_for_function(_READY, arg=name)
+    # Notebook complains of itself while it opens, whatever is in the notebook
+    page.complaints[:] = [one for one in page.complaints if one.startswith("asked ")]
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-    return page
 
 
 def serious(page: Any, root: str) -> list[str]:
@@ -209,3 +217,11 @@ def serious(page: Any, root: str) -> list[str]:
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]
+
+
+def paint(page: Any, scheme: str) -> None:
+    """Give the host its light or dark theme."""
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate(_PAINT, f"JupyterLab {scheme.title()}")
+    light = f"body[data-jp-theme-light={str(scheme == 'light').lower()}]"
+    page.wait_for_selector(light, state="attached")
