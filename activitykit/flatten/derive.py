@@ -43,7 +43,7 @@ _GUID: Final = GUID.pattern
 _QUOTED: Final = r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|`[^`]*`"""
 _QUOTED_OR_ID: Final = re.compile(f"(?P<name>{_QUOTED})|(?P<id>{_GUID})", re.IGNORECASE)
 # the first that fits wins; error codes in hex say what failed, so they stay
-_PARTICULAR: Final = re.compile(
+PARTICULAR: Final = re.compile(
     rf"""
     (?P<keep> \b0x[0-9a-f]{{8}}\b )
   | (?P<id>   \{{?\b{_GUID}[\w-]*\}}? )
@@ -60,6 +60,7 @@ _PARTICULAR: Final = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+"""What is particular to one machine or one run in a sentence; groups name what it is."""
 
 
 def derive(columns: Mapping[str, Any], as_json: Collection[str]) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _unquoted(text: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _general(text: str) -> str:
-    return _tidy(_PARTICULAR.sub(_placeholder, text))
+    return _tidy(PARTICULAR.sub(_placeholder, text))
 
 
 def _placeholder(found: re.Match[str]) -> str:

@@ -5,7 +5,8 @@ the order in which the activities arrived.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ CORE_TYPE: Final = {
 }
 
 _EXAMPLES: Final = 10
+_THREADS: Final = 2
+_RELEASED: Final = 32_000_000
 
 Kinds = dict[str, list[Piece]]
 
@@ -130,6 +133,26 @@ def _of_kind(columns: Mapping[str, Kinds], name: str, kind: str, n: int) -> Any:
     return _gather(columns.get(name, {}).get(kind, []), n, kind)
 
 
+def _gathered(columns: dict[str, Kinds], n: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Take the columns by name, in order, their values by kind."""
+
+    def gather(name: str) -> dict[str, Any]:
+        # popped, so that no column is in memory twice for long
+        values = {kind: _gather(p, n, kind) for kind, p in sorted(columns.pop(name).items())}
+        return {kind: array for kind, array in values.items() if array.null_count < n}
+
+    names, size = sorted(columns), 0
+    # Arrow copies without holding the interpreter's lock
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for name, values in zip(names, pool.map(gather, names), strict=True):
+            yield name, values
+            size += sum(array.nbytes for array in values.values())
+            if size > _RELEASED:
+                # else small pieces that lie between others would stay with us till the end
+                pa.default_memory_pool().release_unused()
+                size = 0
+
+
 def resolve(found: Decoded, rows: Positions, notes: dict[str, Any]) -> dict[str, Any]:
     """Give every column one Arrow array, with the types that the whole load allows."""
     arrays: dict[str, Any] = {}
@@ -140,10 +163,7 @@ def resolve(found: Decoded, rows: Positions, notes: dict[str, Any]) -> dict[str,
         notes["rest_columns"] = sorted(rare)
         notes["json_columns"].append(REST)
     ids = _of_kind(columns, "id", "integer", n)
-    for name in sorted(columns):
-        kinds = columns.pop(name)
-        values = {kind: _gather(pieces, n, kind) for kind, pieces in sorted(kinds.items())}
-        values = {kind: array for kind, array in values.items() if array.null_count < n}
+    for name, values in _gathered(columns, n):
         if name in TIMES and values:
             arrays[name], raw = _split_times(name, values, ids, notes)
             if raw:
