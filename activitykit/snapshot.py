@@ -30,11 +30,14 @@ _PLAIN: Final = {
 }  # fmt: skip
 
 
-def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
+def write_snapshot(
+    df: "pd.DataFrame", path: str | PathLike[str], *, mask: bool | str | bytes = False
+) -> Path:
     """Write a frame to one Parquet file that holds everything, its notes and types included.
 
     The file appears complete or not at all: a crash leaves the old one. Equal frames give equal
-    files with the same versions of the libraries. The index is not kept. A text that only repeats a
+    files with the same versions of the libraries. Rows are sorted by ``id``, which is nearly the
+    order of time, so that reading an interval leaves out most of it. The index is not kept. A text that only repeats a
     number, as ``idString`` does ``id``, is not in the file, and there again when it is read.
 
     Parameters
@@ -43,6 +46,15 @@ def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
         Activities.
     path
         Where to write; an existing file is replaced.
+    mask
+        Replace names, hosts, users, paths, and the ids of tenants, resources, plans and agents by
+        pseudonyms, for sharing: in their columns and wherever they occur in titles, errors and the
+        context. A key (text or bytes, at least 16) gives the same pseudonyms in every file masked
+        with it; keep it secret, since who has it can test guesses. It is never stored. True takes a
+        random key, which nobody knows afterwards. Types, states, results, error codes, times, sizes
+        and the numbers of activities and tasks stay, so statistics give the same numbers. A name
+        that stands in a sentence only, without quotes, and looks like any other word, cannot be
+        known for one: look at the texts before you share them.
 
     Returns
     -------
@@ -51,8 +63,10 @@ def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
 
     Raises
     ------
+    ConfigError
+        When the key for masking is too short.
     SnapshotError
-        When the folder is missing or cannot be written, or a column cannot be stored.
+        When the folder is missing or cannot be written, or a column cannot be stored or masked.
 
     Examples
     --------
@@ -63,6 +77,10 @@ def write_snapshot(df: "pd.DataFrame", path: str | PathLike[str]) -> Path:
     [7]
     """
     path = Path(path)
+    if mask is not False:
+        from activitykit.masking import masked
+
+        df = masked(df, None if mask is True else mask)
     try:
         with replacing(path) as file:
             _write(df, file)
@@ -77,7 +95,7 @@ def read_snapshot(
     columns: Iterable[str] | None = None,
     where: Filter | None = None,
 ) -> "pd.DataFrame":
-    """Read a snapshot: the same frame that was written.
+    """Read a snapshot: the same frame that was written, sorted by ``id``.
 
     Parameters
     ----------
@@ -160,6 +178,8 @@ def _write(df: "pd.DataFrame", file: IO[bytes]) -> None:
 
     # the order of notes must not change the bytes
     notes = json.loads(json.dumps(df.attrs, sort_keys=True))
+    if "id" in df.columns and not df["id"].is_monotonic_increasing:
+        df = df.sort_values("id", kind="stable")
     df = df.copy(deep=False)
     df.attrs = notes
     # one chunk per column, since the cuts between chunks would show in the file

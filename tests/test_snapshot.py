@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +16,7 @@ from activitykit import snapshot
 from activitykit.demo import simulate
 from activitykit.schema import ATTRS, SCHEMA_VERSION
 
+GOLDEN = Path(__file__).parent / "golden"
 DF = ak.flatten([
     *simulate(300, seed=8),
     {"id": 1, "createdAt": "2025-01-01T00:00:00.123456789Z", "startedAt": "soon",
@@ -58,8 +60,8 @@ def test_any_frame_survives(tmp_path_factory, bodies):
 
 
 def test_equal_frames_give_equal_bytes(tmp_path, path):
-    """How a frame was put together, its chunks and the order of its notes do not show."""
-    parts = pd.concat([DF.iloc[:100], DF.iloc[100:]])
+    """How a frame was put together, its order, chunks and the order of its notes do not show."""
+    parts = pd.concat([DF.iloc[100:].sample(frac=1, random_state=1), DF.iloc[:100]])
     parts.attrs = {ATTRS: dict(reversed(DF.attrs[ATTRS].items()))}
     again = ak.write_snapshot(parts, tmp_path / "b.parquet")
     assert again.read_bytes() == path.read_bytes()
@@ -207,3 +209,29 @@ def test_a_snapshot_is_smaller_than_plain_parquet(tmp_path, path):
     """It costs less than what pandas writes by itself."""
     DF.to_parquet(tmp_path / "plain.parquet")
     assert path.stat().st_size < (tmp_path / "plain.parquet").stat().st_size
+
+
+def without_nulls(value):
+    """Leave out nulls of objects, which are the same as nothing."""
+    if isinstance(value, dict):
+        return {key: without_nulls(one) for key, one in value.items() if one is not None}
+    return value
+
+
+def test_files_of_the_first_release_stay_readable():
+    """A snapshot of release 0.1.0 gives the activities that were kept beside it as JSON."""
+    path = GOLDEN / "snapshot-1.parquet"
+    lines = path.with_suffix(".ndjson").read_text("utf-8").splitlines()
+    items = [json.loads(line) for line in lines]
+    df = ak.read_snapshot(path)
+    assert ak.unflatten(df) == [without_nulls(item) for item in items]
+    assert provenance(path)["package_version"] == "0.1.0"
+    where = ak.Filter(result="error")
+    assert ak.read_snapshot(path, columns=["idString"], where=where)["idString"].tolist() == [
+        item["idString"] for item in items if item.get("result", {}).get("code") == "error"
+    ]
+    # the number of nanoseconds is also what another reader finds in the file
+    polars = pytest.importorskip("polars")
+    nanos = polars.read_parquet(path)["createdAt"].cast(polars.Int64).to_list()
+    assert nanos == df["createdAt"].astype("int64").tolist()
+    assert nanos[0] % 1_000_000_000 == 123_456_789

@@ -1,0 +1,335 @@
+"""A frame for sharing: whom and what it tells of is replaced by consistent pseudonyms.
+
+The key of a text decides. What is known to be harmless stays (`_STAYS`), sentences have what is
+particular in them replaced (`_SENTENCES`), and everything else is replaced as a whole, since nobody
+knows what a new key will hold. A pseudonym is a function of the text and the secret alone. So it is
+the same in every column and every file that was masked with the same secret.
+"""
+
+import hmac
+import json
+import re
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import pandas as pd
+
+from activitykit.errors import ConfigError, SnapshotError
+from activitykit.flatten.derive import PARTICULAR
+from activitykit.flatten.names import RESERVED, name_of, path_of
+from activitykit.moments import parse_time
+from activitykit.query import GUID
+from activitykit.schema import ATTRS, CORE, KNOWN_TYPES
+
+# keys in lower case without underscores, or with the key above
+_STAYS: Final = frozenset({
+    "type", "state", "code", "domain", "priority", "queue", "kind", "phase", "suite", "runmode",
+    "specific", "executionqueue", "activitytype", "agenttype", "itemtype", "resourcetype",
+    "resourcekind", "resourcesubtype", "addcomponents", "removecomponents", "lefttime",
+    "idstring", "taskidstring", "parentactivityidstring", "workflowidstring",
+    "$module", "func", "linetag", "sercode", "build", "os", "oserrorcode", "product", "version",
+    "src.file", "src.tag",
+})  # fmt: skip
+_SENTENCES: Final = frozenset({
+    "title", "text", "msg", "message", "reason", "result", "causestr", "effectstr", "errorcause",
+    "operation",
+})  # fmt: skip
+# numbers that are ids of tenants
+_TENANTS: Final = frozenset({"ownerid", "tenantid", "tenantname", "account", "accountid"})
+_NOTES: Final = (
+    "schema_version", "complete", "pages", "rows", "duplicates", "conflicts", "unreadable_times",
+    "tasks_left_out", "json_columns", "rest_columns", "ended_since",
+)  # fmt: skip
+_COLUMNS: Final = frozenset({*RESERVED, *(column.name for column in CORE)})
+
+_LEAST_KEY: Final = 16
+_WORD: Final = re.compile(r"[^\W_]+")
+# accounts such as DOMAIN\user, and any name with dots
+_LOOSE: Final = re.compile(r"[\w.-]+\\[\w.$-]+|\b[\w-]+(?:\.[\w-]+)*\.[^\W\d_][\w-]+")
+_IN_BRACES: Final = re.compile(rf"\{{?{GUID.pattern}\}}?", re.IGNORECASE)
+
+Path = tuple[str, ...]
+_Rule = Literal["stays", "sentence", "signature", "locator", "whole"]
+
+
+def masked(df: pd.DataFrame, key: str | bytes | None = None) -> pd.DataFrame:
+    """Replace names, hosts, users, paths and ids of tenants and resources by pseudonyms.
+
+    Parameters
+    ----------
+    df
+        Activities.
+    key
+        The secret; a random one by default, that nobody knows afterwards.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the same rows, columns and types, and of the notes only what is harmless. Types,
+        states, results, error codes, times, counts and the numbers of activities and tasks stay.
+
+    Raises
+    ------
+    ConfigError
+        When the key is too short to be a secret.
+    SnapshotError
+        When a column holds neither text nor numbers nor times.
+
+    Examples
+    --------
+    >>> from activitykit import flatten
+    >>> df = flatten([{"id": 7, "resource": {"name": "web-1"}, "context": {"title": "On web-1"}}])
+    >>> masked(df, "correct horse battery")[["resource.name", "context.title"]].values.tolist()
+    [['name-1b1a10f9a14e', 'On name-1b1a10f9a14e']]
+    """
+    if key is not None and len(key) < _LEAST_KEY:
+        raise ConfigError(f"a key for masking needs at least {_LEAST_KEY} characters")
+    secret = key.encode() if isinstance(key, str) else key or secrets.token_bytes(32)
+    as_json = frozenset(df.attrs.get(ATTRS, {}).get("json_columns", ()))
+    cells = {name: _distinct(df[name], name, as_json) for name in df.columns}
+    mask = _Mask(secret, cells)
+    names = {name: mask.column(name) for name in df.columns}
+    columns = [
+        _put(df[name], codes, [mask.value(path_of(name), one) for one in values], name in as_json)
+        for name, (codes, values) in cells.items()
+    ]
+    found = pd.concat(columns, axis=1) if columns else df.copy()
+    found.columns = pd.Index([names[name] for name in df.columns], dtype=df.columns.dtype)
+    notes = df.attrs.get(ATTRS, {})
+    kept = {name: _renamed(notes[name], names) for name in _NOTES if name in notes}
+    found.attrs = {ATTRS: {**kept, "source": None, "filter": None, "masked": True}}
+    return found
+
+
+class _Mask:
+    """Pseudonyms, and the texts of a frame that must not stand anywhere in it."""
+
+    def __init__(self, secret: bytes, cells: dict[str, Any]) -> None:
+        self.secret = secret
+        self.originals: dict[str, str] = {}  # by pseudonym
+        leaves = [
+            leaf
+            for name, (_, values) in cells.items()
+            for value in values
+            for leaf in _leaves(path_of(name), value)
+        ]
+        harmless = {text for path, text in leaves if _rule(path) == "stays"}
+        self.types = {*KNOWN_TYPES, *(text.upper() for text in harmless if GUID.fullmatch(text))}
+        self.harmless = harmless | set(KNOWN_TYPES.values())
+        self.names = {
+            text
+            for path, text in leaves
+            if _rule(path) == "whole" and len(text) > 2 and not _is_time(text)
+        } - self.harmless
+        self.by_word = _by_rarest_word(self.names)
+
+    def column(self, name: str) -> str:
+        """Give the name of a column; keys of the service's own stay."""
+        return name if name in _COLUMNS else name_of(map(self.key, path_of(name)))
+
+    def key(self, key: str) -> str:
+        """Mask a key of a JSON object, which is harmless unless it looks like anything else."""
+        if key in self.names and not key.isidentifier():
+            return self.whole(key)
+        return key if re.fullmatch(r"[\w$ -]*", key) and not GUID.search(key) else self.text(key)
+
+    def value(self, path: Path, value: Any) -> Any:  # noqa: ANN401 - a JSON value
+        """Mask a value, and all below it."""
+        if isinstance(value, dict):
+            return {self.key(key): self.value((*path, key), one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self.value(path, one) for one in value]
+        if isinstance(value, str):
+            return self.leaf(path, value)
+        if isinstance(value, int) and not isinstance(value, bool) and _plain(path) in _TENANTS:
+            return int(self.whole(str(value)))
+        return value
+
+    def leaf(self, path: Path, text: str) -> str:
+        """Mask a text as its key demands."""
+        below = _as_json(text)
+        if below is not None:
+            return _to_json(self.value(path, below))
+        rule = _rule(path)
+        if rule == "stays" or (rule == "sentence" and text in self.harmless):
+            return text
+        if rule == "sentence":
+            return self.text(text)
+        if rule == "locator":
+            return "/".join(map(self.whole, text.split("/")))
+        if rule == "signature":
+            head, colon, cause = text.partition(": ")
+            return f"{head}{colon}{self.text(cause)}"
+        return self.whole(text)
+
+    def text(self, text: str) -> str:
+        """Mask what is particular in a sentence."""
+        text = self._without_names(text)
+        text = GUID.sub(lambda found: self.whole(found[0]), text)
+        text = PARTICULAR.sub(self._particular, text)
+        return _LOOSE.sub(lambda found: self.whole(found[0]), text)
+
+    def whole(self, text: str) -> str:
+        """Give the pseudonym of a text, of its form: a GUID, a number, or else a name."""
+        if len(text) < 2 or text in self.originals or text.upper() in self.types or _is_time(text):
+            return text
+        # part of it may have been replaced already, but not in another file
+        text = _PSEUDONYM.sub(lambda found: self.originals.get(found[0], found[0]), text)
+        is_guid = GUID.fullmatch(text)
+        plain = (text.lower() if is_guid else text).encode("utf-8", "surrogatepass")
+        digest = hmac.digest(self.secret, plain, "sha256")
+        if is_guid:
+            pseudonym = str(UUID(bytes=digest[:16], version=4))
+            pseudonym = pseudonym.upper() if text.isupper() else pseudonym
+        elif text.isascii() and text.isdigit():
+            pseudonym = str(10**11 + int.from_bytes(digest) % (9 * 10**11))
+        else:
+            pseudonym = f"name-{digest.hex()[:12]}"
+        self.originals[pseudonym] = text
+        return pseudonym
+
+    def _particular(self, found: re.Match[str]) -> str:
+        text, kind = found[0], found.lastgroup
+        if kind == "name":
+            return f"{text[0]}{self._quoted(text[1:-1])}{text[-1]}"
+        stays = kind == "keep" or (kind == "id" and _IN_BRACES.fullmatch(text))
+        harmless = kind == "n" and not re.search(r"[^\W\d_]", text)
+        return text if stays or harmless else self.whole(text)
+
+    def _quoted(self, text: str) -> str:
+        return text if text in self.harmless or not text.strip("… ") else self.whole(text)
+
+    def _without_names(self, text: str) -> str:
+        folded = text.casefold()
+        known = {
+            name
+            for word in set(_WORD.findall(folded))
+            for name in self.by_word.get(word, ())
+            if name.casefold() in folded
+        }
+        if not known:
+            return text
+        pattern = "|".join(map(_bounded, sorted(known, key=lambda name: (-len(name), name))))
+        same = {name.casefold(): name for name in sorted(known)}
+        return re.sub(
+            pattern,
+            lambda found: self.whole(
+                found[0] if found[0] in known else same.get(found[0].casefold(), found[0])
+            ),
+            text,
+            flags=re.IGNORECASE,
+        )
+
+
+_PSEUDONYM: Final = re.compile(rf"name-[0-9a-f]{{12}}|{GUID.pattern}|\b\d{{12}}\b", re.IGNORECASE)
+
+
+def _plain(path: Path) -> str:
+    return path[-1].replace("_", "").lower()
+
+
+def _rule(path: Path) -> _Rule:
+    last = _plain(path)
+    if last in _STAYS or ".".join(path[-2:]) in _STAYS or path[-2:-1] == ("types",):
+        return "stays"
+    if last == "locator":
+        return "locator"
+    if path == ("error_signature",):
+        return "signature"
+    return "sentence" if last in _SENTENCES else "whole"
+
+
+def _is_time(text: str) -> bool:
+    return parse_time(text) is not None
+
+
+def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, str]]:  # noqa: ANN401
+    """Give all texts at or below a path, with their paths."""
+    if isinstance(value, dict):
+        yield from chain.from_iterable(_leaves((*path, key), one) for key, one in value.items())
+    elif isinstance(value, list):
+        yield from chain.from_iterable(_leaves(path, one) for one in value)
+    elif isinstance(value, str):
+        below = _as_json(value)
+        yield from [(path, value)] if below is None else _leaves(path, below)
+
+
+def _as_json(text: str) -> Any:  # noqa: ANN401
+    """Read a text that is a JSON object or list; None for any other."""
+    if not text.startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _to_json(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _by_rarest_word(names: set[str]) -> dict[str, list[str]]:
+    """Index names by the word that the fewest of them hold."""
+    words = {name: set(_WORD.findall(name.casefold())) for name in names}
+    count = Counter(chain.from_iterable(words.values()))
+    found: dict[str, list[str]] = {}
+    for name, held in words.items():
+        if held:
+            found.setdefault(min(held, key=lambda word: (count[word], word)), []).append(name)
+    return found
+
+
+def _bounded(name: str) -> str:
+    """Write a pattern for a name that is no part of a longer word."""
+    before = r"(?<![^\W_])" if _WORD.match(name) else ""
+    after = r"(?![^\W_])" if _WORD.fullmatch(name[-1]) else ""
+    return f"{before}{re.escape(name)}{after}"
+
+
+# -- cells of a frame ------------------------------------------------------------------------------
+
+
+def _distinct(values: "pd.Series[Any]", name: str, as_json: frozenset[str]) -> Any:  # noqa: ANN401
+    """Give the codes and the distinct values of a column; none for one that is no text."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    api = pd.api.types
+    if api.is_bool_dtype(values) or api.is_float_dtype(values) or values.dtype.kind in "mM":
+        return None, []
+    if api.is_integer_dtype(values) and _plain(path_of(name)) not in _TENANTS:
+        return None, []
+    try:
+        codes, found = pd.factorize(values)
+        distinct: list[Any] = [value if isinstance(value, str) else int(value) for value in found]
+    except (TypeError, ValueError) as error:
+        raise SnapshotError(
+            f"the column {name} holds neither text nor numbers nor times, so it cannot be masked;"
+            " leave it out"
+        ) from error
+    return codes, [json.loads(one) for one in distinct] if name in as_json else distinct
+
+
+def _put(values: "pd.Series[Any]", codes: Any, masks: list[Any], as_json: bool) -> Any:  # noqa: ANN401, FBT001
+    """Put the masked values in the place of the distinct ones."""
+    if codes is None:
+        return values
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    write: Callable[[Any], Any] = _to_json if as_json else lambda value: value
+    array = pd.Series([write(one) for one in masks], dtype=dtype).array
+    taken = pd.api.extensions.take(array, codes, allow_fill=True)
+    return pd.Series(taken, index=values.index, name=values.name, dtype=dtype)
+
+
+def _renamed(note: Any, names: dict[str, str]) -> Any:  # noqa: ANN401
+    """Let a note tell of the columns by their new names."""
+    if isinstance(note, dict):
+        return {key: _renamed(one, names) for key, one in note.items()}
+    if isinstance(note, list):
+        return [_renamed(one, names) for one in note]
+    return names.get(note, note) if isinstance(note, str) else note
