@@ -1,12 +1,5 @@
-"""How long activities take, with those still running counted in (right-censored).
+"""How long activities take, with those still running counted in (right-censored)."""
 
-The estimator is Kaplan and Meier's (J. Am. Stat. Assoc. 53, 1958): the survival function S(t) falls
-at every finished duration by the factor 1 - 1/(rows still at risk). Rows still running leave the
-risk set at their age without a fall. With delayed entry a row joins the risk set only at the age at
-which it could first have been seen (Klein and Moeschberger, Survival Analysis, section 4.6).
-"""
-
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
@@ -17,13 +10,12 @@ import pandas as pd
 from activitykit.filters import ENDED_SINCE
 from activitykit.moments import Moment, is_span, to_timestamp
 from activitykit.schema import note
-from activitykit.stats import engines, frames
+from activitykit.stats import curves, engines, frames
 from activitykit.stats.engines import Rows
 from activitykit.stats.frames import By, Time
 
 NEEDS = (*frames.STATE_NEEDS, *frames.LEGACY_NEEDS)
-# log S is a sum of up to millions of terms: its rounding stays far below this
-TOLERANCE = 1e-9
+TOLERANCE: Final = curves.TOLERANCE
 
 
 def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 - same engine out as in
@@ -182,8 +174,8 @@ def duration_table(
     )
     asked = {quantile_name(q): q for q in quantiles}
     for found in (
-        survival_quantiles(used, keys, asked, delayed=since is not None),
-        survival_quantiles(
+        curves.quantiles(used, keys, asked, delayed=since is not None),
+        curves.quantiles(
             _queue(rows, keys, as_of), keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95}
         ),
     ):
@@ -279,53 +271,6 @@ def _queue(rows: Rows, keys: Sequence[str], as_of: Time) -> Rows:
         *keys, duration_s=waited, _event=frames.flag(~nw.col("startedAt").is_null())
     )
     return rows.filter((nw.col("duration_s") >= 0).fill_null(False))
-
-
-def survival_quantiles(
-    rows: Rows, keys: Sequence[str], asked: Mapping[str, float], *, delayed: bool = False
-) -> pd.DataFrame:
-    """Give for each group the smallest times at which S(t) is at most 1 - q."""
-    curve = log_survival(rows, keys, delayed=delayed)
-    reached = {
-        name: nw.when(nw.col("_log_s") <= math.log1p(-q) + TOLERANCE).then(nw.col("duration_s"))
-        for name, q in asked.items()
-    }
-    lowest = curve.select(*keys, **reached).group_by(*keys).agg(*[nw.col(n).min() for n in asked])
-    return engines.collect(lowest)
-
-
-def log_survival(rows: Rows, keys: Sequence[str], *, delayed: bool = False) -> Rows:
-    """Add ``_log_s``, the logarithm of S just after each row's ``duration_s``.
-
-    Rows hold the keys, ``duration_s``, ``_event`` (1 finished, 0 censored) and, if `delayed`,
-    ``_entry``. Row by row instead of time by time gives the same curve, because the factors of tied
-    events multiply to 1 - d/n.
-    """
-    # one integer sorts by time, and events before censored rows of the same time
-    order = (nw.col("duration_s") * 1e9).round().cast(nw.Int64) * 4 + 1 - nw.col("_event")
-    rows = rows.with_columns(_order=order)
-    rows = _with_entries(rows) if delayed else rows
-    rows = engines.arranged(rows, "_order")
-    if delayed:
-        at_risk = 1 + engines.along(rows, nw.col("_change").cum_sum(), keys, "_order")
-    else:
-        # counted on another column than the order, which narwhals 2.29 would overwrite on pandas
-        place = engines.along(rows, nw.col("_event").cum_count(), keys, "_order")
-        at_risk = nw.len().over(*keys) - place + 1
-    rows = rows.with_columns(_at_risk=at_risk)
-    # the last row at risk takes S to zero; 1e-300 keeps its logarithm finite and changes no other
-    fall = ((nw.col("_at_risk") - 1 + 1e-300) / nw.col("_at_risk")).log() * nw.col("_event")
-    rows = rows.with_columns(_fall=fall)
-    rows = rows.with_columns(_log_s=engines.along(rows, nw.col("_fall").cum_sum(), keys, "_order"))
-    return rows.filter(nw.col("_change") < 0) if delayed else rows
-
-
-def _with_entries(rows: Rows) -> Rows:
-    """Double the rows: one joins the risk set (+1), one leaves it (-1)."""
-    late = (nw.col("_entry") * 1e9).round().cast(nw.Int64) * 4 + 2
-    first = nw.when(nw.col("_entry") > 0).then(late).otherwise(frames.whole(-1))
-    joining = rows.with_columns(_order=first, _event=frames.whole(0), _change=frames.whole(1))
-    return engines.stacked(rows.with_columns(_change=frames.whole(-1)), joining)
 
 
 def _explain(table: pd.DataFrame, asked: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ and DuckDB's follows the calendar of the connection's time zone, an hour off acr
 so each time comes with its whole microseconds since 1970, as ``_us_createdAt``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -124,6 +124,12 @@ def microseconds(rows: Rows, time: str | pd.Timestamp) -> nw.Expr:
 def moment(rows: Rows, time: pd.Timestamp) -> nw.Expr:
     """Give a moment to compare with; rounded up to microseconds where there is nothing finer."""
     return nw.lit(time if rows.implementation.is_pandas() else time.ceil("us").to_pydatetime())
+
+
+def one_of(column: str, values: Collection[Any]) -> nw.Expr:
+    """Condition: the column holds one of the values; never null."""
+    # SQL has no empty IN list, and NULL IN (...) is NULL
+    return nw.col(column).is_in(list(values)).fill_null(False) if values else nw.lit(False)
 
 
 def categories(rows: Rows, columns: Sequence[str]) -> Rows:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from activitykit.moments import Moment
-from activitykit.stats import engines, frames
+from activitykit.stats import curves, engines, frames
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
-from activitykit.stats.durations import TOLERANCE, USABLE, log_survival, timings, unusable
+from activitykit.stats.durations import USABLE, timings, unusable
 from activitykit.stats.engines import Rows
 
 SHOWN: Final = (
@@ -94,17 +94,17 @@ def overdue(
         **timings(rows, moment), _entry=nw.lit(0.0), _resource=frames.folded("resource_id")
     )
     rows = rows.with_columns(_event=frames.flag(nw.col("finished")))
-    known, counts = frames.left_out(
-        rows.select("id", "type", "_resource", "_event", *USABLE), unusable()
-    )
+    known, counts = frames.left_out(rows.select("type", "_resource", "_event", *USABLE), unusable())
     shown = rows.filter(nw.col("running") & (nw.col("duration_s") >= 0) & ~nw.col("legacy"))
+    shown = shown.with_columns(_time=curves.time_of("duration_s"))
     table = engines.collect(
-        shown.select("id", "duration_s", "updatedAt", *map(engines.plain, SHOWN))
+        shown.select(
+            "id", "duration_s", "updatedAt", "_resource", "_time", *map(engines.plain, SHOWN)
+        )
     )
     table = table.rename(columns={"duration_s": "elapsed_s"})
     table["updated_age_s"] = frames.ages(moment, table.pop("updatedAt"))
-    known = engines.categories(known, ["type", "_resource"])
-    table = table.join(_best_outlook(known, table["id"], longest_share, min_reference))
+    table = table.join(_best_outlook(known, table, longest_share, min_reference))
     table["remaining_p50_s"] = table.pop("median_s") - table["elapsed_s"]
     late = table["elapsed_s"] - table["limit_s"] >= min_excess_s
     table["overdue"] = (late & (table["survival"] <= longest_share)).astype(bool)
@@ -114,17 +114,22 @@ def overdue(
 
 
 def _best_outlook(
-    rows: Rows, ids: "pd.Series[Any]", longest_share: float, min_reference: int
+    rows: Rows, running: pd.DataFrame, longest_share: float, min_reference: int
 ) -> pd.DataFrame:
-    """Give for each running id what the narrowest group with enough finished runs says."""
+    """Give for each running row what the narrowest group with enough finished runs says."""
+    rows = rows.select("type", "_resource", "duration_s", "_event")
+    machines = engines.one_of("_resource", running["_resource"].dropna().unique().tolist())
+    near = rows.filter(machines | nw.col("_resource").is_null())
     narrow, wide = (
-        _outlook(rows, keys, longest_share).reindex(ids).assign(reference=name)
-        for name, keys in LEVELS.items()
+        running[[*keys, "_time"]]
+        .merge(_outlook(engines.categories(of, keys), keys, longest_share), how="left")
+        .assign(reference=name)
+        for (name, keys), of in zip(LEVELS.items(), (near, rows), strict=True)
     )
     best = narrow.where(narrow["n_reference"] >= min_reference, wide)
     told = best["n_reference"] >= min_reference
     best.loc[~told, ["survival", "median_s", "typical_s", "limit_s"]] = math.nan
-    return best.reset_index(drop=True)
+    return best.drop(columns=["type", "_resource", "_time"])
 
 
 def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFrame:
@@ -134,29 +139,33 @@ def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFr
     rows are put among the points of the curve at that height, so that the next point below is the
     answer: one more ordered window instead of a join of every row with every curve.
     """
-    rows = rows.with_columns(_open=(1 - nw.col("_event")).max().over(*keys))
-    rows = rows.filter(nw.col("_open") == 1).select("id", *keys, "duration_s", "_event")
-    curve = log_survival(rows, keys).with_columns(n_reference=nw.col("_event").sum().over(*keys))
-    for name, share in (("typical_s", 0.5), ("limit_s", longest_share)):
-        below = nw.when(nw.col("_log_s") <= math.log(share) + TOLERANCE).then(nw.col("duration_s"))
-        curve = curve.with_columns(below.alias(name))
-        curve = curve.with_columns(nw.col(name).min().over(*keys))
-    points = curve.with_columns(_depth=-nw.col("_log_s"), _time=nw.col("duration_s"))
-    ask = points.with_columns(
-        _depth=nw.col("_depth") + math.log(2) - TOLERANCE, _time=nw.lit(_NEVER)
-    )
-    asked = engines.stacked(points.filter(nw.col("_event") == 1), ask.filter(nw.col("_event") == 0))
-    asked = engines.arranged(asked, "_depth")
-    next_time = engines.along(asked, nw.col("_time").cum_min(reverse=True), keys, "_depth")
-    asked = asked.with_columns(median_s=next_time)
-    table = engines.collect(
-        asked.filter(nw.col("_event") == 0).select(
-            "id", "n_reference", "typical_s", "limit_s", "median_s", "_log_s"
+    shares = {"typical_s": 0.5, "limit_s": longest_share}
+
+    def ahead(curve: Rows, what: str) -> pd.DataFrame:
+        lowest = {name: curves.first_below(math.log(share), what) for name, share in shares.items()}
+        points = curve.with_columns(**lowest).with_columns(
+            nw.col(*shares).min().over(*keys), n_reference=nw.col("_event").sum().over(*keys)
         )
+        points = points.with_columns(
+            _depth=-nw.col("_log_s"), median_s=nw.col(what).cast(nw.Float64)
+        )
+        ask = points.filter(nw.col("_cut") > 0).with_columns(
+            _depth=nw.col("_depth") + math.log(2) - curves.TOLERANCE, median_s=nw.lit(_NEVER)
+        )
+        known = points.filter(nw.col("_event") > 0).with_columns(_cut=frames.whole(0))
+        asked = engines.arranged(engines.stacked(known, ask), "_depth")
+        below = engines.along(asked, nw.col("median_s").cum_min(reverse=True), keys, "_depth")
+        asked = asked.with_columns(median_s=below).filter(nw.col("_cut") > 0)
+        table = engines.collect(
+            asked.select(*keys, "_time", "n_reference", *shares, "median_s", "_log_s")
+        )
+        return table.assign(median_s=table["median_s"].where(table["median_s"] < _NEVER))
+
+    table = curves.read_exactly(
+        curves.changes(rows, keys), keys, ahead, ["typical_s", "limit_s", "median_s"]
     )
-    table = table.drop_duplicates("id").set_index("id")
     table["survival"] = np.exp(table.pop("_log_s"))
-    return table.assign(median_s=table["median_s"].where(table["median_s"] < _NEVER))
+    return table
 
 
 def _notes(table: pd.DataFrame, min_reference: int) -> "pd.Series[str]":

@@ -5,6 +5,8 @@ from typing import Final
 
 import narwhals as nw
 
+from activitykit.stats.engines import one_of
+
 SUCCESS: Final = "success"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
@@ -74,21 +76,16 @@ class OutcomePolicy:
 
     def test(self, outcome: str) -> nw.Expr:
         """Give the narwhals condition that a finished row has this outcome; never null."""
-        stopped = (nw.col("result_code") == "error").fill_null(False) & _one_of(
+        stopped = (nw.col("result_code") == "error").fill_null(False) & one_of(
             "result_error_code", self.cancelled_errors
         )
         if outcome == CANCELLED:
-            return _one_of("result_code", self.neither) | stopped
+            return one_of("result_code", self.neither) | stopped
         if outcome == UNKNOWN:
-            return ~_one_of("result_code", (*self.success, *self.failure, *self.neither)) & ~stopped
+            return ~one_of("result_code", (*self.success, *self.failure, *self.neither)) & ~stopped
         return (
-            _one_of("result_code", self.success if outcome == SUCCESS else self.failure) & ~stopped
+            one_of("result_code", self.success if outcome == SUCCESS else self.failure) & ~stopped
         )
 
 
 DEFAULT_POLICY: Final = OutcomePolicy()
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> nw.Expr:
-    # SQL has no empty IN list, and NULL IN (...) is NULL
-    return nw.col(column).is_in(values).fill_null(False) if values else nw.lit(False)

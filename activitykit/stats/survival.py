@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from activitykit.moments import Moment
-from activitykit.stats import engines, frames
+from activitykit.stats import curves, engines, frames
 from activitykit.stats.durations import (
     NEEDS,
-    TOLERANCE,
     entry_age,
-    log_survival,
     selection_start,
     timings,
     unusable,
@@ -103,30 +101,26 @@ def survival(
 
 
 def _steps(rows: Rows, keys: Sequence[str], *, delayed: bool) -> Rows:
-    """Give the curve time by time: of rows with the same time the last one knows them all."""
-    rows = log_survival(rows, keys, delayed=delayed)
-    # over tied events these add up to Greenwood's d / (n (n - d))
-    left = nw.col("_at_risk") - 1
-    term = nw.when((nw.col("_event") == 1) & (left > 0)).then(1 / (left * nw.col("_at_risk")))
-    rows = rows.with_columns(_term=term.otherwise(nw.lit(0.0)), _cut=1 - nw.col("_event"))
+    """Give the curve time by time, with Greenwood's sum of d / (n (n - d))."""
+    steps = curves.curve(curves.changes(rows, keys, delayed=delayed), keys)
+    events, at_risk = nw.col("_event"), nw.col("_at_risk")
+    term = nw.when((events > 0) & (at_risk > events)).then(events / ((at_risk - events) * at_risk))
+    steps = steps.with_columns(_term=term.otherwise(nw.lit(0.0)))
     sums = {"_variance": "_term", "n_finished": "_event", "n_running": "_cut"}
-    rows = rows.with_columns(
+    steps = steps.with_columns(
         **{
-            name: engines.along(rows, nw.col(of).cum_sum(), keys, "_order")
+            name: engines.along(steps, nw.col(of).cum_sum(), keys, "_cell", "_time")
             for name, of in sums.items()
         }
     )
-    return rows.group_by(*keys, "duration_s").agg(
-        nw.col("_log_s").min(),
-        nw.col("_at_risk").max().alias("n_at_risk"),
-        nw.col("_event", *sums).max(),
-    )
+    left = steps.filter((events > 0) | (nw.col("_cut") > 0))
+    return left.rename({"_at_risk": "n_at_risk"})
 
 
 def _thinned(steps: Rows, keys: Sequence[str]) -> Rows:
     """Keep the first fall below each level, and the last time seen."""
-    level = (nw.col("_log_s").exp() * LEVELS - TOLERANCE).ceil().cast(nw.Int64)
-    fallen = nw.when(nw.col("_event") == 1).then(nw.col("duration_s"))
+    level = (nw.col("_log_s").exp() * LEVELS - curves.TOLERANCE).ceil().cast(nw.Int64)
+    fallen = nw.when(nw.col("_event") > 0).then(nw.col("duration_s"))
     steps = steps.with_columns(_level=level, _fallen=fallen)
     steps = steps.with_columns(
         _first=nw.col("_fallen").min().over(*keys, "_level"),

@@ -7,10 +7,10 @@ import narwhals as nw
 import pandas as pd
 
 from activitykit.moments import Moment
-from activitykit.stats import engines, failures, frames
+from activitykit.stats import curves, engines, failures, frames
 from activitykit.stats.buckets import Buckets, buckets
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
-from activitykit.stats.durations import survival_quantiles, timings, unusable
+from activitykit.stats.durations import timings, unusable
 from activitykit.stats.engines import Rows
 from activitykit.stats.frames import By, Time
 from activitykit.stats.policy import DEFAULT_POLICY, OutcomePolicy
@@ -196,7 +196,7 @@ def _waits(rows: Rows, by: Sequence[str]) -> pd.DataFrame:
     rows = rows.with_columns(duration_s=engines.seconds(rows, "createdAt", "startedAt"))
     rows, keys = frames.keyed(rows.filter((nw.col("duration_s") >= 0).fill_null(False)), by)
     rows = rows.select(*keys, "duration_s", _event=frames.whole(1))
-    found = survival_quantiles(rows, keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95})
+    found = curves.quantiles(rows, keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95})
     return found.rename(columns=dict(zip(keys, by, strict=True)))
 
 
@@ -204,7 +204,7 @@ def _lengths(rows: Rows, by: Sequence[str], as_of: Time) -> pd.DataFrame:
     timed = rows.with_columns(**timings(rows, as_of), _entry=nw.lit(0.0))
     used, keys = frames.keyed(timed.filter(frames.why_not(unusable()) == 0), by)
     used = used.select(*keys, "duration_s", _event=frames.flag(nw.col("finished")))
-    found = survival_quantiles(used, keys, {"p50_s": 0.5, "p95_s": 0.95})
+    found = curves.quantiles(used, keys, {"p50_s": 0.5, "p95_s": 0.95})
     return found.rename(columns=dict(zip(keys, by, strict=True)))
 
 
