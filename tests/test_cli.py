@@ -132,7 +132,7 @@ def test_an_archive_is_synced_and_read(command, monkeypatch, tmp_path):
         monkeypatch.setenv("ACRONIS_CLIENT_SECRET", service.client_secret)
         code, out, err = command("sync", tmp_path / "archive", "--json")
     assert (code, err, sum(step["rows"] for step in json.loads(out))) == (0, "", 50)
-    covered = json.loads(command("coverage", tmp_path / "archive", "--json")[1])
+    covered = json.loads(command("archive", "coverage", tmp_path / "archive", "--json")[1])
     assert {interval["status"] for interval in covered} == {"complete", "partial"}
     assert len(command("load", tmp_path / "archive", "--json")[1].splitlines()) == 50
 

@@ -43,7 +43,7 @@ def write(dataset: Any, path: Path, where: Filter | None, notes: Mapping[str, An
 
 def _selected(batch: Any, where: Filter) -> Any:  # noqa: ANN401 - Arrow is untyped
     """Keep the candidates that the filter selects; put together those for which it has to be."""
-    doubtful = pa.array([True] * len(batch))
+    doubtful = pa.array([True] * len(batch), pa.bool_())
     if not any(map(beyond_core, where.criteria())):
         doubtful = batch[rows.MISFIT]
     df = flatten_pages(rows.to_pages(pa.Table.from_batches([batch.filter(doubtful)])))
