@@ -52,50 +52,75 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def rebuild_report(source: pd.DataFrame | Archived, manifest: Mapping[str, Any]) -> Report:
-    """Compute a report again from its manifest.
-
-    Written in the same format by the same release of activitykit, it has the same bytes.
+def gather_again(
+    source: pd.DataFrame | Archived, manifest: Mapping[str, Any], *, whole: bool = False
+) -> pd.DataFrame:
+    """Give the activities that a report was made from, with what was known of them then.
 
     Parameters
     ----------
     source
         The archive that it was made from, of which the same state is read, wherever it is now; or
         a frame with the same rows.
+    manifest
+        What `read_manifest` gives.
+    whole
+        Read all columns, and not only those that a report looks at.
 
     Raises
     ------
     ConfigError
-        When the manifest cannot be understood, or the source holds other activities.
+        When the manifest cannot be understood.
     ArchiveError
-        When the state is not kept any more.
+        When the archive does not keep that state any more.
     """
-    data = manifest["data"]
-    try:
-        asked = _arguments(manifest["arguments"])
-        needs = {name: asked[name] for name in ("period", "where", "tz", "targets", "as_of")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"the manifest cannot be understood: {error}") from error
-    df = gather(source, **needs, version=data["version"]).copy(deep=False)
-    # what is known of the data now may be more than was known then
+    data, asked = manifest["data"], arguments_of(manifest)
+    needs = {name: asked[name] for name in ("period", "where", "tz", "targets", "as_of")}
+    df = gather(source, **needs, version=data["version"], whole=whole).copy(deep=False)
+    # by now more may be known, such as another fetch that found no change
     known = {"filter": data["loaded_with"], "complete": data["loaded_whole"]}
     known |= {name: data[name] for name in ("source", "version", "coverage")}
     df.attrs = {**df.attrs, ATTRS: {**df.attrs.get(ATTRS, {}), **known}}
-    made = build_report(df, **asked)
-    other = [name for name in _DATA if made.manifest[name] != manifest[name]]
-    if other:
-        raise ConfigError(
-            f"the source holds other activities than the report was made from ({other[0]}:"
-            f" {manifest[other[0]]} then, {made.manifest[other[0]]} now)"
-        )
+    return df
+
+
+def rebuild_report(df: pd.DataFrame, manifest: Mapping[str, Any]) -> Report:
+    """Compute a report again, from what `gather_again` gives.
+
+    Written in the same format by the same release of activitykit, it has the same bytes.
+
+    Raises
+    ------
+    ConfigError
+        When the manifest cannot be understood, or the rows are not those of the report.
+    """
+    made = build_report(df, **arguments_of(manifest))
+    for name in _DATA:
+        then, now = manifest[name], made.manifest[name]
+        if then != now:
+            raise ConfigError(
+                "the source holds other activities than the report was made from:"
+                f" {name.replace('_', ' ')} {then} then, {now} now"
+            )
     return made
 
 
-def _arguments(kept: Mapping[str, Any]) -> dict[str, Any]:
-    period, where, policy = kept["period"], kept["where"], kept["policy"]
-    return {
-        **kept,
-        "period": period if isinstance(period, str) else tuple(period),
-        "where": None if where is None else Filter(**where),
-        "policy": stats.OutcomePolicy(**{name: tuple(codes) for name, codes in policy.items()}),
-    }
+def arguments_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the arguments of `build_report` that a manifest holds.
+
+    Raises
+    ------
+    ConfigError
+        When it holds none that can be understood.
+    """
+    try:
+        kept = manifest["arguments"]
+        period, where, policy = kept["period"], kept["where"], kept["policy"]
+        asked = {name: kept[name] for name in ("profile", "tz", "targets", "as_of", "title")}
+        return asked | {
+            "period": period if isinstance(period, str) else tuple(period),
+            "where": None if where is None else Filter(**where),
+            "policy": stats.OutcomePolicy(**{name: tuple(codes) for name, codes in policy.items()}),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"the manifest cannot be understood: {error}") from error
