@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -178,7 +179,7 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
             _add_chunks(found, batch)
             batch, size = [], 0
     _add_chunks(found, batch)
-    with _collector_paused():
+    with collector_paused():
         while found.aside:
             _add_aside(found, *next(iter(found.aside)))
     if found.refused:
@@ -220,9 +221,9 @@ def _add_chunks(found: Decoded, chunks: Sequence[bytes]) -> None:
     """Add what is in chunks: all pages, as the service sends them, or anything."""
     found.pages += len(chunks)
     root = found.shape((), None)
-    with _collector_paused():
+    with collector_paused():
         is_small = sum(map(len, chunks)) <= _LARGEST_PAGE
-        columns = root.read_pages(chunks) if is_small else None
+        columns = root.read_chunks(chunks) if is_small else None
         if columns is not None and _are_ids(ids := root.of("id", columns)):
             _add_columns(found, root, columns, None, _next_rows(found, len(ids)))
             found.lines += sum(map(_count_lines, chunks))
@@ -236,7 +237,8 @@ def _add_chunks(found: Decoded, chunks: Sequence[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
+    """Keep Python from looking for cycles of garbage meanwhile."""
     # thousands of small objects are made and dropped, none of them in a cycle
     was_enabled = gc.isenabled()
     gc.disable()
@@ -329,9 +331,12 @@ def _add_texts(
     found: Decoded, path: Path, group: object, texts: Sequence[bytes], spots: Spots
 ) -> None:
     """Add values of any kinds at one path."""
-    chosen = [i for i, text in enumerate(texts) if text[:1] == b"{" and len(path) <= DEEPEST]
+    chosen: Sequence[int] = range(len(texts))
+    # mostly all are objects
+    if len(path) > DEEPEST or {*map(itemgetter(0), texts)} != {ord("{")}:
+        chosen = [i for i in chosen if texts[i][:1] == b"{" and len(path) <= DEEPEST]
     if chosen:
-        part = [texts[i] for i in chosen]
+        part = texts if len(chosen) == len(texts) else [texts[i] for i in chosen]
         _add_objects(found, path, group, part, _below(spots, chosen, len(texts)))
     if len(chosen) < len(texts):
         others = sorted({*range(len(texts))} - {*chosen})

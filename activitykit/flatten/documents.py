@@ -89,11 +89,6 @@ def loads(text: bytes, where: str) -> Any:  # noqa: ANN401 - any JSON
         raise FlattenError(f"this is not JSON: {error} ({where})") from error
 
 
-def join(texts: Sequence[Text]) -> bytes:
-    """Make one JSON list of texts."""
-    return b"[%b]" % b",".join(texts)
-
-
 def to_json(value: object) -> str:
     """Write a value as compact JSON text, the same for equal values."""
     return compact(json.dumps(value).encode())

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from activitykit.errors import FlattenError
-from activitykit.flatten.decode import decode
+from activitykit.flatten.decode import collector_paused, decode
 from activitykit.flatten.derive import derive
 from activitykit.flatten.names import RAW, RESERVED, REST, TIMES, path_of
 from activitykit.flatten.resolve import CORE_TYPE, resolve, rows_to_keep
@@ -103,7 +103,8 @@ def flatten_pages(chunks: Iterable[bytes]) -> pd.DataFrame:
     }  # fmt: skip
     arrays = resolve(found, rows_to_keep(found, notes), notes)
     notes["json_columns"].sort()
-    arrays.update(derive(arrays, frozenset(notes["json_columns"])))
+    with collector_paused():
+        arrays.update(derive(arrays, frozenset(notes["json_columns"])))
     names = [*_FIRST, *sorted(arrays.keys() - set(_FIRST))]
     # popping lets go of each Arrow column once pandas has it
     df = pd.DataFrame({name: _to_pandas(name, arrays.pop(name)) for name in names}, copy=False)

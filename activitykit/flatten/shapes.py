@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from activitykit.flatten.documents import UNREADABLE, Text, join
+from activitykit.flatten.documents import UNREADABLE, Text
 from activitykit.flatten.names import name_of
 
 DEEPEST: Final = 6
@@ -23,8 +23,7 @@ _MAX_KEYS: Final = 400
 _LEARNT_AT_ONCE: Final = 300
 _SCALAR: Final = str | int | float | bool | None
 _NULL: Final = msgspec.Raw(b"null")
-_read_objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
-
+_read_objects = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode_lines
 
 # no JSON can be read as that
 _NOTHING: Final[Any] = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=0)])
@@ -42,33 +41,38 @@ class Shape:
         """Whether there were objects or lists under a key."""
         self.names: list[str] = []
         """The column of each key."""
-        self._list: Any = _NOTHING
+        self._object: Any = _NOTHING
         self._page: Any = _NOTHING
 
     def read(self, texts: Sequence[Text]) -> Columns | None:
         """Read JSON objects as columns, one per key; None when msgspec cannot."""
-        if self.nested and self._list is _NOTHING:
+        if self.nested and self._object is _NOTHING:
             return None
-        joined = join(texts)
+        lines = b"\n".join(texts)
         with contextlib.suppress(*UNREADABLE):
             with contextlib.suppress(msgspec.ValidationError):
-                return self._transpose(self._list.decode(joined))
+                return self._transpose(self._object.decode_lines(lines))
             for start in range(0, len(texts), _LEARNT_AT_ONCE):
-                self._learn(join(texts[start : start + _LEARNT_AT_ONCE]))
-            return self._transpose(self._list.decode(joined))
+                self._learn(b"\n".join(texts[start : start + _LEARNT_AT_ONCE]))
+            return self._transpose(self._object.decode_lines(lines))
         return None
 
-    def read_pages(self, pages: Iterable[bytes]) -> Columns | None:
-        """Read the items of pages likewise; None when there is anything else, or a new key."""
+    def read_chunks(self, chunks: Iterable[bytes]) -> Columns | None:
+        """Read pages, or objects line by line; None when there is anything else, or a new key."""
         objects: list[Any] = []
         with contextlib.suppress(*UNREADABLE):
-            for text in pages:
-                page = self._page.decode(text)
-                if page.id is not None or page.items is msgspec.UNSET:
-                    return None
-                objects += page.items or ()
+            for chunk in chunks:
+                objects += self._items(chunk)
             return self._transpose(objects)
         return None
+
+    def _items(self, chunk: bytes) -> Sequence[Any]:
+        with contextlib.suppress(msgspec.DecodeError):
+            page = self._page.decode(chunk)
+            if page.id is None and page.items is not msgspec.UNSET:
+                return page.items or ()
+        lines: list[Any] = self._object.decode_lines(chunk)
+        return lines
 
     def of(self, key: str, columns: Columns) -> Sequence[Any]:
         """Give the column of a key."""
@@ -80,11 +84,11 @@ class Shape:
             return [()] * len(self.nested)
         return list(zip(*map(msgspec.structs.astuple, objects), strict=True))
 
-    def _learn(self, joined: bytes) -> None:
+    def _learn(self, lines: bytes) -> None:
         with contextlib.suppress(msgspec.ValidationError):
-            self._list.decode(joined)
+            self._object.decode_lines(lines)
             return
-        for item in _read_objects(joined):
+        for item in _read_objects(lines):
             for key, raw in item.items():
                 if not self.nested.get(key):
                     self.nested[key] = memoryview(raw)[0] in b"{["
@@ -98,17 +102,16 @@ class Shape:
             for i, nested in enumerate(self.nested.values())
         ]
         rename = {f"f{i}": key for i, key in enumerate(self.nested)}
-        self._list = self._page = _NOTHING
+        self._object = self._page = _NOTHING
         if len(fields) <= _MAX_KEYS:
             # ValueError: quotes, backslashes, control characters or half surrogates in keys
             with contextlib.suppress(ValueError):
                 struct: Any = msgspec.defstruct(
                     "_", fields, rename=rename, forbid_unknown_fields=True, gc=False
                 )
-                items = list.__class_getitem__(struct)
-                self._list = msgspec.json.Decoder(items)
+                self._object = msgspec.json.Decoder(struct)
                 if not self.path:
-                    self._page = msgspec.json.Decoder(_page_of(items))
+                    self._page = msgspec.json.Decoder(_page_of(list.__class_getitem__(struct)))
 
 
 def _page_of(items: Any) -> Any:  # noqa: ANN401 - the type of a list
