@@ -215,7 +215,7 @@ def test_rankings_agree_with_the_statistics(df, cube):
     for where in [ak.Filter(), *cases(df, 15)]:
         selection = Selection(cube, where)
         told = ak.failure_reasons(selection.filtered).head(6)
-        shown = rankings.reasons(selection)
+        shown = pd.DataFrame(rankings.reasons(selection), columns=rankings.Reason._fields)
         assert (
             shown[["n", "n_resources"]].to_numpy().tolist()
             == told[["n", "n_resources"]].to_numpy().tolist()
@@ -235,7 +235,7 @@ def test_ties_among_reasons_are_ordered(make_frame):
     })  # fmt: skip
     for rows in (df, df[::-1], df.sample(frac=1, random_state=1)):
         assert ak.failure_reasons(rows)["domain"].tolist() == sorted(domains)
-        assert rankings.reasons(Selection(rows))["domain"].tolist() == sorted(domains)
+        assert [one.domain for one in rankings.reasons(Selection(rows))] == sorted(domains)
 
 
 def test_the_timeline_counts_every_row_once(df, cube):
@@ -289,10 +289,10 @@ def test_pages_cover_the_selection(cube):
                 table.page(selection, i, size=500, sort=sort, descending=descending)
                 for i in range(5)
             ]
-            ids = pd.concat(pages)["id"]
+            ids = [row["id"] for page in pages for row in page]
             assert sorted(ids) == sorted(selection.filtered["id"])
-    lengths = table.page(selection, 0, sort="duration_s")["duration_s"]
-    assert lengths.is_monotonic_decreasing
+    lengths = [row["duration_s"] for row in table.page(selection, 0, sort="duration_s")]
+    assert lengths == sorted(lengths, reverse=True)
 
 
 @pytest.mark.parametrize("rows", [[], ODD[:1], [{"id": 1}]])
@@ -301,7 +301,7 @@ def test_tiny_frames(rows):
     selection = Selection(ak.flatten(rows))
     assert measures.headline(selection).matching == len(rows)
     assert len(selection.options("tenant")[0]) == len(rows)
-    assert table.page(selection).shape[0] == len(rows)
+    assert len(table.page(selection)) == len(rows)
     measures.timeline(selection)
     exec(selection.code, {"df": ak.flatten(rows)})  # noqa: S102
 

@@ -183,11 +183,10 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._chips.children = tuple(self._chip(one) for one in self.selection.conditions())
 
     def _show_top(self, where: Filter) -> None:
-        spans = {name: self.selection.span(name) for name in ["All", *SPANS]}
         self._quiet = True
         try:
             self._text.value = where.text
-            self._span.value = next((name for name, same in spans.items() if same == where), None)
+            self._span.value = self.selection.span_name or None
             for field, moment in zip((self._since, self._until), edges(where), strict=True):
                 field.value = "" if moment is None else format_time(moment)
         finally:

@@ -2,43 +2,8 @@
 // The board: draws what `state.py` says, and sends what people do as numbered events.
 // Every text from data is set as text, never as markup. No framework, no build step, no network.
 
-/** @typedef {{number: number, label: string, n: number, on: boolean, mark?: string, colour?: string,
- *   depth?: number, open?: boolean | null}} Option */
-/** @typedef {{name: string, title: string, find: string | null, size: number, more: number,
- *   options: Option[]}} Facet */
-/** @typedef {{label: string, mark: string, colour: string, n: number[]}} Series */
-/** @typedef {{width: string, starts: string[], ticks: [number, string][],
- *   series: Series[], failed: number[], decided: number[], inside: [number, number],
- *   leftOut: number}} Time */
-/** @typedef {{bins: number[], hints: string[], ticks: [number, string][],
- *   marks: [number, string][]}} Lengths */
-/** @typedef {{number: number, label: string, on: boolean, at: (number | null)[], said: string,
- *   hint: string}} Line */
-/** @typedef {{by: string, ticks?: [number, string][], rows: Line[]}} Lines */
-/** @typedef {{label: string, key: string, on: boolean, n: number, resources: number}} Reason */
-/** @typedef {{n: number[], failed: number[], decided: number[], on: number[]}} Week */
-/** @typedef {{id: string, mark: string, colour: string, cells: string[]}} Row */
-/** @typedef {{columns: [string, string][], sort: string, descending: boolean, page: number,
- *   last: number, said: string, rows: Row[]}} Table */
-/** @typedef {{id: string, label: string, mark: string, colour: string, outcome: string}} Brief */
-/** @typedef {{id: string, mark: string, colour: string, outcome: string, operation: string,
- *   facets: [string, string, number, string][], chain: [string, string][],
- *   values: [string, string][], parents: Brief[], children: Brief[], neighbours: Brief[]}} Details */
-/** @typedef {{title: string, value: string, note: string, tone: string, hint: string}} Card */
-/** @typedef {{seq: number, error: {text: string, details: string} | null, note: string,
- *   said: string, over: string, chips: string[], text: string, span: string, edges: string[],
- *   zone: string, kinds: Record<string, boolean>, kindCounts: Record<string, number>,
- *   cards: Card[], facets: Facet[], time: Time | null, lengths: Lengths, ratesBy: Lines,
- *   lengthsBy: Lines, reasons: Reason[], week: Week, table: Table, details: Details | null,
- *   code: string}} State */
-/** @typedef {{columns: string[], facets: [string, string][], dimensions: [string, string][],
- *   spans: string[], can: string[]}} About */
-/** @typedef {(kind: string, event?: Record<string, unknown>) => void} Send */
-/** @typedef {{get(name: "state"): State, get(name: "about"): About, send(content: unknown): void,
- *   on(event: string, heard: () => void): void, off(event: string, heard: () => void): void}} Model */
-/** @typedef {{root: HTMLElement, send: Send, about: () => About, tip: Tip}} Board */
-/** @typedef {(event: {clientX: number, clientY: number} | null, lines?: string[]) => void} Tip */
-/** @typedef {[HTMLElement, (state: State) => void]} View */
+/** @import {About, Brief, Details, Facet, Line, State, Table, Time} from "./state.d.ts" */
+/** @import {Board, Model, Send, Tip, View} from "./state.d.ts" */
 
 const SVG = "http://www.w3.org/2000/svg";
 const DEBOUNCE_MS = 150;
@@ -746,12 +711,14 @@ function tips(root) {
 /** @param {{model: Model, el: HTMLElement}} context */
 function render({ model, el }) {
   const root = h("div", { class: "ak ak-board", role: "region", "aria-label": "Activity explorer",
-    // Jupyter's shortcuts would fire inside: `b` inserts a cell
-    "data-lm-suppress-shortcuts": "true", keydown: (/** @type {Event} */ event) => event.stopPropagation() });
+    keydown: (/** @type {Event} */ event) => event.stopPropagation(),
+    // Jupyter's shortcuts would fire inside: `b` inserts a cell. It spares what has this attribute
+    // itself; that something around it has is not enough for shortcuts of any focused element
+    focusin: (/** @type {Event} */ { target }) => put(/** @type {Element} */ (target), "data-lm-suppress-shortcuts", "true") });
   let sent = 0;
   /** @type {Send} */
   const send = (kind, event = {}) => {
-    sent = Math.max(sent, model.get("state").seq) + 1;
+    sent = Math.max(sent, Number(root.dataset.seq)) + 1;
     put(root, "aria-busy", "true");
     model.send({ ...event, kind, seq: sent });
   };
@@ -765,7 +732,7 @@ function render({ model, el }) {
   root.append(...pick(bar?.[0], alert?.[0]), h("div", { class: "ak-main" }, ...pick(left?.[0]), column));
   const views = [bar, alert, left, ...right];
   const show = () => {
-    const state = model.get("state");
+    const state = /** @type {State} */ (JSON.parse(model.get("state")));
     if (state.seq < sent) return; // the answer to a newer event is on its way
     for (const view of views) view?.[1](state);
     root.dataset.seq = String(state.seq);

@@ -4,6 +4,7 @@ The script in ``board.js`` draws what `state` says and sends what people do. Eve
 answered, a failed one with what went wrong, and the answer carries the event's number.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,14 +30,14 @@ class Board(anywidget.AnyWidget):
     Attributes
     ----------
     state
-        All that is shown, and the number of the event that it answers.
+        All that is shown, and the number of the event that it answers; as JSON.
     about
         What stays the same while the frame does.
     """
 
     _esm = (_HERE / "board.js").read_text("utf-8")
     _css = "".join((_HERE / name).read_text("utf-8") for name in ("explorer.css", "board.css"))
-    state = traitlets.Dict().tag(sync=True)
+    state = traitlets.Unicode().tag(sync=True)
     about = traitlets.Dict().tag(sync=True)
 
     def __init__(self, explorer: "Explorer") -> None:
@@ -69,16 +70,16 @@ class Board(anywidget.AnyWidget):
         selection, look = self._explorer.selection, self._look
         if self._views is None or self._views[0] is not selection:
             self._views = selection, state.views(selection, look)
-        self.state = state.plain(
-            {
-                **self._views[1],
-                "table": state.rows(selection, look),
-                "details": state.details(selection, look),
-                "note": self._explorer.note,
-                "error": self._error,
-                "seq": self._seq,
-            }
-        )
+        self.shown = {
+            **self._views[1],
+            "table": state.rows(selection, look),
+            "details": state.details(selection, look),
+            "note": self._explorer.note,
+            "error": self._error,
+            "seq": self._seq,
+        }
+        # as text, because ipywidgets looks for buffers in every element of anything else
+        self.state = json.dumps(self.shown, ensure_ascii=False, allow_nan=False)
 
     def _heard(self, _: object, event: Event, __: object) -> None:
         self._seq = int(event["seq"])

@@ -69,6 +69,7 @@ class Cube:
         require(df.columns, NEEDS, "explore")
         self.df = df
         self.n = len(df)
+        self.ids = df["id"].to_numpy()
         self._json = frozenset(note(df, "json_columns", ()))
         created = _nanoseconds(df["createdAt"])
         self.order = np.argsort(created, kind="stable").astype(np.int32)

@@ -29,7 +29,7 @@ from activitykit.explorer.cube import (
 from activitykit.explorer.facets import Array
 from activitykit.explorer.selection import TIME, Selection, edges
 from activitykit.stats import duration_stats
-from activitykit.stats.durations import TOLERANCE
+from activitykit.stats.curves import TOLERANCE
 from activitykit.stats.failures import rate_columns
 
 _WIDTHS: Final = tuple(
@@ -39,6 +39,9 @@ _WIDTHS: Final = tuple(
         (7, "D"), (28, "D"), (91, "D"), (364, "D"), (3640, "D"),
     )
 )  # fmt: skip
+EDGES_S: Final = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
+"""Edges of the histogram of durations, in seconds, evenly spaced on a log axis."""
+
 _MOST_BUCKETS: Final = 120
 _MONDAY: Final = pd.Timestamp("1970-01-05").value  # for the weeks
 
@@ -226,9 +229,10 @@ def timeline(selection: Selection) -> Timeline:
     cuts = np.searchsorted(cube.created, starts.as_unit("ns").asi8)
     n_verdicts = len(VERDICTS)
     shape = len(cuts) - 1, cube.fate.size // n_verdicts, n_verdicts
-    outcomes = _per_bucket(selection, cuts, *own).reshape(shape)
-    verdicts = _per_bucket(selection, cuts, "result", *own).reshape(shape).sum(axis=1)
-    outcomes = outcomes.sum(axis=2)
+    fates = rated = _per_bucket(selection, cuts, *own).reshape(shape)
+    if "result" in selection.parts:
+        rated = _per_bucket(selection, cuts, "result", *own).reshape(shape)
+    outcomes, verdicts = fates.sum(axis=2), rated.sum(axis=1)
     facet = cube.facets["outcome"]
     shown = selection.inside(*own)
     since, until = edges(where) if own else (None, None)
@@ -290,8 +294,6 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(starts).tz_localize("UTC")
 
 
-def histogram(selection: Selection) -> pd.DataFrame:
-    """Count finished durations on a log scale: ``low_s``, ``high_s`` (seconds) and ``n``."""
-    n = selection.tally(selection.cube.bins)[:N_BINS]
-    at = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
-    return pd.DataFrame({"low_s": at[:-1], "high_s": at[1:], "n": n})
+def histogram(selection: Selection) -> Array:
+    """Count finished durations between each two of `EDGES_S`."""
+    return selection.tally(selection.cube.bins)[:N_BINS]

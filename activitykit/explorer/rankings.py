@@ -5,6 +5,7 @@ another; rates leave the outcome filter out.
 """
 
 from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,48 @@ from activitykit.explorer.scope import HOURS, REASONS
 from activitykit.explorer.selection import Selection
 from activitykit.stats.failures import rate_columns
 
-HOURS_A_WEEK = 7 * 24
+HOURS_A_WEEK: Final = 7 * 24
+
+
+class Reason(NamedTuple):
+    """Why how many root activities failed, on how many resources."""
+
+    signature: str
+    domain: str | None
+    code: str | None
+    n: int
+    n_resources: int
+
+
+class Rate(NamedTuple):
+    """The failure rate of a group, with its 95 % interval; all fractions."""
+
+    number: int
+    n_failed: int
+    n_decided: int
+    failure_rate: float
+    ci_low: float
+    ci_high: float
+
+
+class Length(NamedTuple):
+    """The durations of a group in seconds, nan when not reached, and of how many rows."""
+
+    number: int
+    n: int
+    p50_s: float
+    p95_s: float
+
+
+class Week(NamedTuple):
+    """Activities, and of root activities under any outcome failures and decided ones.
+
+    168 numbers each, Monday 0:00 first.
+    """
+
+    n: Array
+    n_failed: Array
+    n_decided: Array
 
 
 def top_resources(selection: Selection, limit: int = 6) -> pd.DataFrame:
@@ -50,15 +92,10 @@ def top_resources(selection: Selection, limit: int = 6) -> pd.DataFrame:
     )
 
 
-def reasons(selection: Selection, limit: int = 6) -> pd.DataFrame:
+def reasons(selection: Selection, limit: int = 6) -> list[Reason]:
     """Rank why root activities failed, as `failure_reasons` does, by resources touched.
 
     The chosen reasons are left out of the filter, so that one can be chosen beside another.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``signature``, ``domain``, ``code``, ``n``, ``n_resources``.
     """
     cube, units = selection.cube, len(selection.cube.resources) + 1
     here = selection.inside(REASONS)[cube.failed]
@@ -72,9 +109,7 @@ def reasons(selection: Selection, limit: int = 6) -> pd.DataFrame:
     there.sort(key=lambda i: (
         -n_resources[i], -n[i], cube.reasons[i][0], *_last(cube.reasons[i][2], cube.reasons[i][1]),
     ))  # fmt: skip
-    top = there[:limit]
-    told = pd.DataFrame([cube.reasons[i] for i in top], columns=["signature", "domain", "code"])
-    return told.assign(n=n[top], n_resources=n_resources[top])
+    return [Reason(*cube.reasons[i], int(n[i]), int(n_resources[i])) for i in there[:limit]]
 
 
 def _last(*values: str | None) -> Iterator[tuple[bool, str]]:
@@ -82,15 +117,10 @@ def _last(*values: str | None) -> Iterator[tuple[bool, str]]:
     return ((value is None, value or "") for value in values)
 
 
-def rates(selection: Selection, by: str, limit: int = 8) -> pd.DataFrame:
+def rates(selection: Selection, by: str, limit: int = 8) -> list[Rate]:
     """Give the failure rates of the groups of a facet that failed most, as `failure_stats` does.
 
-    Returns
-    -------
-    pandas.DataFrame
-        ``number`` (of the option), ``n_failed``, ``n_decided``, ``failure_rate``, ``ci_low``,
-        ``ci_high`` (fractions), the group with most failures first; groups without a decided run
-        are left out.
+    The group with most failures comes first; groups without a decided run are left out.
     """
     cube, facet = selection.cube, selection.cube.facets[by]
     runs, size = cube.runs(by), len(facet.labels)
@@ -98,32 +128,22 @@ def rates(selection: Selection, by: str, limit: int = 8) -> pd.DataFrame:
     sums = failures(runs, counted, size)
     failed, decided = sums["n_failed"], sums["n_failed"] + sums["n_success"]
     top = _top(facet, np.lexsort((-decided, -failed)), decided, limit)
-    told = [
-        rate_columns({name: int(values[i]) for name, values in sums.items()}, 0.95, clustered=True)
-        for i in top
-    ]
-    columns = ["failure_rate", "ci_low", "ci_high"]
-    table = pd.DataFrame([rate[:3] for rate in told], columns=columns, dtype=float)
-    counts = {"number": top, "n_failed": failed[top], "n_decided": decided[top]}
-    return pd.DataFrame(counts).join(table)
+    found = []
+    for i in top.tolist():
+        row = {name: int(values[i]) for name, values in sums.items()}
+        rate, low, high, *_ = rate_columns(row, 0.95, clustered=True)
+        found.append(Rate(i, int(failed[i]), int(decided[i]), rate, low, high))
+    return found
 
 
-def lengths(selection: Selection, by: str, limit: int = 8) -> pd.DataFrame:
-    """Give the durations of the commonest groups of a facet, as `duration_stats` does.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``number`` (of the option), ``n`` (rows behind the quantiles), ``p50_s``, ``p95_s``
-        (seconds, missing when not reached), the commonest group first.
-    """
+def lengths(selection: Selection, by: str, limit: int = 8) -> list[Length]:
+    """Give the durations of the commonest groups of a facet, as `duration_stats` does."""
     cube, facet = selection.cube, selection.cube.facets[by]
     n = selection.tally(cube.timed_by(by), facet.field)[: len(facet.labels)]
     top = _top(facet, np.argsort(-n, kind="stable"), n, limit)
-    table = pd.DataFrame(
-        quantiles(selection, by, top.tolist()), columns=["p50_s", "p95_s"], dtype=float
-    )
-    return pd.DataFrame({"number": top, "n": n[top]}).join(table)
+    shown = top.tolist()
+    found = zip(shown, quantiles(selection, by, shown), strict=True)
+    return [Length(i, int(n[i]), p50, p95) for i, (p50, p95) in found]
 
 
 def _top(facet: Facet, order: Array, n: Array, limit: int) -> Array:
@@ -131,25 +151,13 @@ def _top(facet: Facet, order: Array, n: Array, limit: int) -> Array:
     return order[n[order] > 0][: limit if len(facet.labels) > limit else None]
 
 
-def week(selection: Selection) -> pd.DataFrame:
-    """Count activities by the hour of the week of their creation, Monday 0:00 first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``n``, and of root activities under any outcome ``n_failed``, ``n_decided``; 168 rows, in
-        the zone of the scope.
-    """
+def week(selection: Selection) -> Week:
+    """Count activities by the hour of the week of their creation, in the zone of the scope."""
     codes = selection.cube.week(selection.scope.tz)
 
     def counts(*without: str) -> Array:
         return selection.tally(codes, *without).reshape(-1, len(VERDICTS))[:HOURS_A_WEEK]
 
     verdicts = counts("result", HOURS)
-    return pd.DataFrame(
-        {
-            "n": counts(HOURS).sum(axis=1),
-            "n_failed": verdicts[:, FAILED],
-            "n_decided": verdicts[:, : DECIDED + 1].sum(axis=1),
-        }
-    )
+    decided = verdicts[:, : DECIDED + 1].sum(axis=1)
+    return Week(counts(HOURS).sum(axis=1), verdicts[:, FAILED], decided)

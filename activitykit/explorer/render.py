@@ -152,7 +152,7 @@ def _width(line: Timeline) -> str:
 
 def _durations(selection: Selection, numbers: Headline) -> str:
     bins = measures.histogram(selection)
-    if not bins["n"].any():
+    if not bins.any():
         return _panel("Durations", _soft("Nothing that matches has a duration."))
     said = (
         f"p50 {_duration(numbers, numbers.p50_s)[0]} · p95 {_duration(numbers, numbers.p95_s)[0]}"
@@ -176,15 +176,14 @@ def _resources(selection: Selection) -> str:
 
 
 def _reasons(selection: Selection) -> str:
-    top = rankings.reasons(selection)
     rows = [
         (
-            f"{row['signature']}",
-            f"{row['signature']}: {row['n']:,} runs on {row['n_resources']:,} resources",
-            int(row["n_resources"]),
-            f"{row['n']:,} on {row['n_resources']:,}",
+            one.signature,
+            f"{one.signature}: {one.n:,} runs on {one.n_resources:,} resources",
+            one.n_resources,
+            f"{one.n:,} on {one.n_resources:,}",
         )
-        for row in top.to_dict("records")
+        for one in rankings.reasons(selection)
     ]
     return _panel(
         "Failure reasons, runs on resources",
@@ -243,7 +242,7 @@ def table(
         f"<tr><td>{_moment(row['createdAt'])}</td><td>{badge(row['outcome'])}</td>"
         f"{_cell(row['operation'])}{_cell(row['tenant'])}{_cell(row['resource'])}"
         f'<td class="num">{_lasted(row["duration_s"], running=row["running"])}</td></tr>'
-        for row in rows.to_dict("records")
+        for row in rows
     )
     rows_ = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     return f'<div class="ak-table"><table>{rows_}</table></div>'

@@ -312,6 +312,13 @@ class Selection:
         return replace(self.filter, since=since, until=None, on="createdAt")
 
     @property
+    def span_name(self) -> str:
+        """Which of `SPANS`, or "All", the filter's interval is; else nothing."""
+        if self.filter.since is None and self.filter.until is None:
+            return "All"
+        return next((name for name in SPANS if self.span(name) == self.filter), "")
+
+    @property
     def code(self) -> str:
         """Python that gives the same rows as ``rows`` and the shown statistics, without the widget.
 

@@ -5,6 +5,8 @@ Ids go as text, because a browser holds 53 bits of a number.
 
 import math
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +15,7 @@ import pandas as pd
 from activitykit.explorer import measures, rankings, table, tree
 from activitykit.explorer.cube import LEGACY, ROOT, Cube
 from activitykit.explorer.facets import TREE, Facet
-from activitykit.explorer.measures import Headline
+from activitykit.explorer.measures import EDGES_S, Headline
 from activitykit.explorer.scope import KIND
 from activitykit.explorer.selection import SPANS, Option, Selection, edges
 from activitykit.explorer.svg import colour, mark, stacking
@@ -101,7 +103,6 @@ def views(selection: Selection, look: Look) -> Json:
 
 def _top(selection: Selection) -> Json:
     where, zone = selection.filter, selection.scope.tz
-    spans = {name: selection.span(name) for name in ["All", *SPANS]}
     over = " – ".join(moment_text(edge, zone, seconds=False) for edge in selection.over or ())
     kinds = {kind: getattr(selection.scope, kind) for kind in ("roots", "children", "legacy")}
     return {
@@ -109,7 +110,7 @@ def _top(selection: Selection) -> Json:
         "over": f"{over} ({zone})" if over else "",
         "chips": [cut(one.text) for one in selection.conditions()],
         "text": where.text,
-        "span": next((name for name, same in spans.items() if same == where), ""),
+        "span": selection.span_name,
         "edges": [_edge_text(edge, zone) for edge in edges(where)],
         "zone": zone,
         "kinds": kinds,
@@ -197,12 +198,14 @@ def _time(selection: Selection) -> Json | None:
     line = measures.timeline(selection)
     if len(line.starts) < 2:
         return None
-    zone, daily = selection.scope.tz, line.starts[1] - line.starts[0] >= pd.Timedelta(1, "D")
-    local = line.starts.tz_convert(zone)
+    step = int((line.starts[1] - line.starts[0]).value)
+    starts, ticks = _time_texts(
+        int(line.starts[0].value), step, len(line.starts), selection.scope.tz
+    )
     return {
-        "width": duration_text((line.starts[1] - line.starts[0]).total_seconds()),
-        "starts": local.strftime("%Y-%m-%d" if daily else "%Y-%m-%d %H:%M").tolist(),
-        "ticks": _ticks(local),
+        "width": duration_text(step / 1e9),
+        "starts": starts,
+        "ticks": ticks,
         "series": [
             {"label": label, "mark": mark(label), "colour": colour(label), "n": n.tolist()}
             for label, n in sorted(line.counts.items(), key=stacking)
@@ -215,32 +218,36 @@ def _time(selection: Selection) -> Json | None:
     }
 
 
-def _ticks(starts: pd.DatetimeIndex) -> list[tuple[int, str]]:
-    n = len(starts) - 1
-    reach = starts[-1] - starts[0]
-    shape = "%b %Y" if reach > pd.Timedelta(400, "D") else "%-d %b"
-    if reach <= pd.Timedelta(2, "D"):
-        shape = "%H:%M"
+@lru_cache(maxsize=32)
+def _time_texts(
+    first: int, step: int, n: int, zone: str
+) -> tuple[list[str], list[tuple[int, str]]]:
+    """Name the edges of the buckets, and some of them for the axis; times in nanoseconds."""
+    edges_ns = first + step * np.arange(n)
+    local = pd.DatetimeIndex(edges_ns.view("datetime64[ns]"), tz="UTC").tz_convert(zone)
+    day = 24 * 3600 * 10**9
+    starts = local.strftime("%Y-%m-%d" if step >= day else "%Y-%m-%d %H:%M").tolist()
+    reach = step * (n - 1)
+    shape = "%b %Y" if reach > 400 * day else "%-d %b" if reach > 2 * day else "%H:%M"
     found: dict[str, int] = {}
-    for i in range(0, n - n // 20, max(1, round(n / 8))):
-        found.setdefault(starts[i].strftime(shape), i)
-    return [(i, text) for text, i in found.items()]
+    for i in range(0, n - 1 - n // 20, max(1, round(n / 8))):
+        found.setdefault(f"{local[i]:{shape}}", i)
+    return starts, [(i, text) for text, i in found.items()]
 
 
 def _histogram(selection: Selection, numbers: Headline) -> Json:
-    bins = measures.histogram(selection)
-    used = np.flatnonzero(bins["n"])
+    n = measures.histogram(selection)
+    used = np.flatnonzero(n)
     if not len(used):
-        return {"bins": []}
-    bins = bins.iloc[max(used[0] - 2, 0) : used[-1] + 3]
-    low, high = float(bins["low_s"].iloc[0]), float(bins["high_s"].iloc[-1])
+        return {"bins": [], "hints": [], "ticks": [], "marks": []}
+    first, last = max(int(used[0]) - 2, 0), int(used[-1]) + 3
+    n, shown = n[first:last], EDGES_S[first : last + 1]
+    low, high = float(shown[0]), float(shown[len(n)])
     marks = {"p50": numbers.p50_s, "p95": numbers.p95_s}
+    texts = _edge_texts()[first : last + 1]
     return {
-        "bins": bins["n"].tolist(),
-        "hints": [
-            f"{duration_text(a)} – {duration_text(b)}"
-            for a, b in zip(bins["low_s"], bins["high_s"], strict=True)
-        ],
+        "bins": n.tolist(),
+        "hints": [f"{a} – {b}" for a, b in pairwise(texts[: len(n) + 1])],
         "ticks": log_ticks(low, high),
         "marks": [
             [_place(at, low, high), f"{name} {duration_text(at)}"]
@@ -248,6 +255,11 @@ def _histogram(selection: Selection, numbers: Headline) -> Json:
             if not math.isnan(at)
         ],
     }
+
+
+@cache
+def _edge_texts() -> list[str]:
+    return [duration_text(edge) for edge in EDGES_S]
 
 
 _TICKS_S: Final = (0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 6_048_000)
@@ -265,48 +277,47 @@ def _place(at: float, low: float, high: float) -> float:
 
 
 def _rates(selection: Selection, by: str) -> Json:
-    facet, table_ = selection.cube.facets[by], rankings.rates(selection, by)
+    facet = selection.cube.facets[by]
     on = selection.chosen(facet)
     return {
         "by": by,
         "rows": [
             {
-                "number": int(row["number"]),
-                "label": cut(facet.labels[row["number"]]),
-                "on": int(row["number"]) in on,
-                "at": [round(row[name], 5) for name in ("failure_rate", "ci_low", "ci_high")],
-                "said": f"{100 * row['failure_rate']:.1f} %",
-                "hint": f"{row['n_failed']:,} of {row['n_decided']:,} runs failed; 95 % interval"
-                f" {100 * row['ci_low']:.1f}–{100 * row['ci_high']:.1f} %",
+                "number": one.number,
+                "label": cut(facet.labels[one.number]),
+                "on": one.number in on,
+                "at": [round(at, 5) for at in (one.failure_rate, one.ci_low, one.ci_high)],
+                "said": f"{100 * one.failure_rate:.1f} %",
+                "hint": f"{one.n_failed:,} of {one.n_decided:,} runs failed; 95 % interval"
+                f" {100 * one.ci_low:.1f}–{100 * one.ci_high:.1f} %",
             }
-            for row in records(table_)
+            for one in rankings.rates(selection, by)
         ],
     }
 
 
 def _lengths(selection: Selection, by: str) -> Json:
-    facet, table_ = selection.cube.facets[by], rankings.lengths(selection, by)
+    facet, found = selection.cube.facets[by], rankings.lengths(selection, by)
     on = selection.chosen(facet)
-    seconds = table_[["p50_s", "p95_s"]].to_numpy(dtype=float)
-    seconds = np.maximum(seconds[np.isfinite(seconds)], 0.1)
-    low, high = (seconds.min() / 1.5, seconds.max() * 1.5) if len(seconds) else (1.0, 10.0)
+    reached = [at for one in found for at in (one.p50_s, one.p95_s) if not math.isnan(at)]
+    low, high = max(min(reached, default=1), 0.1) / 1.5, max(*reached, 0.1, 0.1) * 1.5
     return {
         "by": by,
         "ticks": log_ticks(low, high),
         "rows": [
             {
-                "number": int(row["number"]),
-                "label": cut(facet.labels[row["number"]]),
-                "on": int(row["number"]) in on,
+                "number": one.number,
+                "label": cut(facet.labels[one.number]),
+                "on": one.number in on,
                 "at": [
                     None if math.isnan(at) else _place(max(at, 0.1), low, high)
-                    for at in (row["p50_s"], row["p95_s"])
+                    for at in (one.p50_s, one.p95_s)
                 ],
-                "said": _reached(row["p50_s"]),
-                "hint": f"p50 {_reached(row['p50_s'])}, p95 {_reached(row['p95_s'])}"
-                f" of {row['n']:,} durations",
+                "said": _reached(one.p50_s),
+                "hint": f"p50 {_reached(one.p50_s)}, p95 {_reached(one.p95_s)}"
+                f" of {one.n:,} durations",
             }
-            for row in records(table_)
+            for one in found
         ],
     }
 
@@ -318,22 +329,22 @@ def _reached(seconds: float) -> str:
 def _reasons(selection: Selection) -> list[Json]:
     return [
         {
-            "label": cut(row["signature"]),
-            "key": row["signature"],
-            "on": row["signature"] in selection.scope.reasons,
-            "n": row["n"],
-            "resources": row["n_resources"],
+            "label": cut(one.signature),
+            "key": one.signature,
+            "on": one.signature in selection.scope.reasons,
+            "n": one.n,
+            "resources": one.n_resources,
         }
-        for row in records(rankings.reasons(selection, 8))
+        for one in rankings.reasons(selection, 8)
     ]
 
 
 def _week(selection: Selection) -> Json:
     counts = rankings.week(selection)
     return {
-        "n": counts["n"].tolist(),
-        "failed": counts["n_failed"].tolist(),
-        "decided": counts["n_decided"].tolist(),
+        "n": counts.n.tolist(),
+        "failed": counts.n_failed.tolist(),
+        "decided": counts.n_decided.tolist(),
         "on": list(selection.scope.hours),
     }
 
@@ -362,7 +373,7 @@ def rows(selection: Selection, look: Look) -> Json:
                 "colour": colour(row["outcome"]),
                 "cells": [cell(row, name, zone) for name in look.columns],
             }
-            for row in records(found)
+            for row in found
         ],
     }
 
@@ -442,22 +453,6 @@ def _brief(cube: Cube, rows: list[int], zone: str) -> list[Json]:
     ]
 
 
-def records(rows: pd.DataFrame) -> list[Json]:
-    """Give the rows of a small table as dicts."""
-    return [{str(key): value for key, value in row.items()} for row in rows.to_dict("records")]
-
-
 def cut(text: str) -> str:
     """Cut a very long name."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Turn numbers of numpy into plain ones, and what is no number into None."""
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from activitykit.explorer.facets import Array
-from activitykit.explorer.measures import Headline, Timeline
+from activitykit.explorer.measures import EDGES_S, Headline, Timeline
 from activitykit.palette import COLOUR, MARK, NEUTRAL
 from activitykit.wording import duration_text
 
@@ -154,12 +154,13 @@ def _step(edges: pd.DatetimeIndex) -> pd.Timedelta:
     return edges[1] - edges[0]
 
 
-def histogram_svg(bins: pd.DataFrame, numbers: Headline, height: int = 128) -> str:
+def histogram_svg(n: Array, numbers: Headline, height: int = 128) -> str:
     """Draw durations on a log axis with median and 95th percentile."""
-    used = np.flatnonzero(bins["n"] > 0)
-    bins = bins.iloc[max(used[0] - 2, 0) : used[-1] + 3]
-    left, right = math.log10(bins["low_s"].iloc[0]), math.log10(bins["high_s"].iloc[-1])
-    top = _round_up(int(bins["n"].max()))
+    used = np.flatnonzero(n)
+    first, last = max(used[0] - 2, 0), used[-1] + 3
+    n, shown = n[first:last], EDGES_S[first : last + 1]
+    left, right = math.log10(shown[0]), math.log10(shown[-1])
+    top = _round_up(int(n.max()))
     plot = height - _AXIS - 18
 
     def place(seconds: float) -> float:
@@ -173,7 +174,7 @@ def histogram_svg(bins: pd.DataFrame, numbers: Headline, height: int = 128) -> s
         f'<svg y="18" height="{plot + _AXIS}">',
         *_scale([(0, "0"), (top / 2, f"{top / 2:,.0f}"), (top, f"{top:,}")], top, plot, 0),
         f'<g fill="{NEUTRAL}">',
-        *_columns(bins["n"].to_numpy() / top * plot, np.full(len(bins), float(plot))),
+        *_columns(n / top * plot, np.full(len(n), float(plot))),
         "</g>",
         *(
             f'<text x="{x:.1f}%" y="{plot + 15}" text-anchor="middle">{text}</text>'

@@ -28,7 +28,7 @@ def page(
     sort: str = "createdAt",
     descending: bool = True,
     columns: Sequence[str] = (),
-) -> pd.DataFrame:
+) -> list[dict[str, Any]]:
     """Give one page of the matching rows.
 
     Parameters
@@ -47,7 +47,7 @@ def page(
 
     Returns
     -------
-    pandas.DataFrame
+    list of dict
         ``id``, ``createdAt``, ``outcome``, ``operation``, ``tenant``, ``plan``, ``resource`` (all
         as the facets name them), ``duration_s`` and ``running``, which makes it a lower bound; then
         the other columns.
@@ -57,18 +57,19 @@ def page(
     at = cube.order[rows]
     # column by column, because a frame taken apart by rows copies its notes and all columns
     found: dict[str, Any] = {
-        "id": cube.df["id"].to_numpy()[at],
+        "id": cube.ids[at].tolist(),
         "createdAt": pd.to_datetime(cube.created[rows], utc=True),
     }
     for name in NAMED:
         facet = cube.facets[name]
         labels = [*facet.labels, "?"]
         found[name] = [labels[code] for code in facet.codes[rows].tolist()]
-    found |= {"duration_s": cube.seconds[rows], "running": cube.running[rows]}
+    found |= {"duration_s": cube.seconds[rows].tolist(), "running": cube.running[rows].tolist()}
     for name in columns:
         if name not in found:
             found[name] = cube.df[name].array[at]
-    return pd.DataFrame(found)
+    lists = (list(column) for column in found.values())
+    return [dict(zip(found, cells, strict=True)) for cells in zip(*lists, strict=True)]
 
 
 def _cut(selection: Selection, start: int, size: int, *, sort: str, descending: bool) -> Array:
@@ -118,8 +119,7 @@ class Details:
 
 def details(cube: Cube, ident: int) -> Details | None:
     """Tell everything about the activity with this id; None when there is none."""
-    ids = cube.df["id"].to_numpy()
-    found = np.flatnonzero(ids[cube.order] == ident)
+    found = np.flatnonzero(cube.ids[cube.order] == ident)
     if not len(found):
         return None
     row = int(found[0])
@@ -140,7 +140,7 @@ def details(cube: Cube, ident: int) -> Details | None:
 
 def _ancestors(cube: Cube, row: int) -> Iterator[int]:
     codes, parents = cube.column("parentActivityId")
-    ids = cube.df["id"].to_numpy()[cube.order]
+    ids = cube.ids[cube.order]
     seen = {row}
     while codes[row] < len(parents):
         found = np.flatnonzero(ids == parents[codes[row]])
