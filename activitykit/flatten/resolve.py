@@ -43,12 +43,13 @@ def rows_to_keep(found: Decoded, notes: dict[str, Any]) -> Positions:
     ids = _of_kind(found.columns, "id", "integer", found.rows).to_numpy()
     kept = np.flatnonzero(~_tasks(found)).astype(np.int32)
     notes["tasks_left_out"] = found.rows - len(kept)
+    kept = kept[np.argsort(ids[kept], kind="stable")]
+    if not (ids[kept][1:] == ids[kept][:-1]).any():
+        return kept
     updated = _of_kind(found.columns, "updatedAt", "text", found.rows)
     moments = read_times(updated)[0].cast(pa.int64()).fill_null(-(2**63)).to_numpy()
     kept = kept[np.lexsort((moments[kept], ids[kept]))]
     same = ids[kept][1:] == ids[kept][:-1]
-    if not same.any():
-        return kept
     tied = same & (moments[kept][1:] == moments[kept][:-1])
     kept = _order_ties(found, kept, tied)
     copies = ids[kept][:-1][same]
