@@ -59,7 +59,7 @@ def _everything(scope: Scope) -> Report:
         before=scope.before, as_of=scope.as_of,
         coverage=verdict.coverage(scope),
         banners=verdict.banners(scope),
-        headline=verdict.headline(found),
+        headline=verdict.headline(scope, found),
         text=verdict.sentences(scope, found, jobs, running),
         kpis=verdict.kpis(scope, found, jobs, ages, running),
         summary=verdict.summary(scope, found, jobs, ages, running),

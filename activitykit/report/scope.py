@@ -92,6 +92,21 @@ class Scope:
         return within(self.rows, self.period)
 
     @cached_property
+    def runs(self) -> pd.DataFrame:
+        """Give all runs: activities that no other one started, whenever they did."""
+        return roots(self.rows)
+
+    @cached_property
+    def runs_now(self) -> pd.DataFrame:
+        """Give the runs that started in the period."""
+        return roots(self.now)
+
+    @cached_property
+    def runs_past(self) -> pd.DataFrame | None:
+        """Give those of the period before, or None when the data does not cover it."""
+        return None if self.past is None else roots(self.past)
+
+    @cached_property
     def past(self) -> pd.DataFrame | None:
         """Give those of the period before, or None when the data does not cover it."""
         return within(self.rows, self.before) if self.compared else None
@@ -102,16 +117,18 @@ class Scope:
             return rows.iloc[:0]
         return rows[~rows["tenant.id"].isin(self.partial)] if self.partial else rows
 
-    def unseen(self, tenant: object) -> list[Hole]:
-        """Give the stretches of the period of which nothing is known for a tenant."""
+    @cached_property
+    def dark(self) -> list[Hole]:
+        """Give the stretches of the period of which nothing is known for any tenant."""
         ahead = [(self.end, self.period.until)] if self.end < self.period.until else []
         first = self.now["startedAt"].min()
         before = [(self.period.since, first)] if self.late_start and not pd.isna(first) else []
-        return [*before, *(self.holes if self.is_partial(tenant) else ()), *ahead]
+        return [*before, *ahead]
 
     def seen(self, tenant: object, since: pd.Timestamp, until: pd.Timestamp) -> bool:
         """Tell whether the data of a tenant covers a stretch of the period."""
-        return not any(start < until and since < end for start, end in self.unseen(tenant))
+        holes = [*self.dark, *(self.holes if self.is_partial(tenant) else ())]
+        return not any(start < until and since < end for start, end in holes)
 
     def is_partial(self, tenant: object) -> bool:
         """Tell whether a tenant's rates are withheld."""

@@ -1,6 +1,7 @@
 """Section 2: who needs somebody now."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from activitykit import stats
 from activitykit.report.cells import missing
 from activitykit.report.content import Column, Section, Table
-from activitykit.report.scope import Scope, within
+from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text
 from activitykit.report.sections.freshness import Ages, pair_key
 from activitykit.report.sections.runs import PAIR, finished_runs
@@ -32,7 +33,7 @@ class Jobs(NamedTuple):
 
 def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
     """Find who needs somebody: what fails, what runs too long, and what stopped succeeding."""
-    streaks = stats.streaks(scope.rows, as_of=scope.end, policy=scope.policy)
+    streaks = stats.streaks(scope.runs, as_of=scope.end, policy=scope.policy)
     runs = finished_runs(scope)
     late = running[running["overdue"].astype(bool)]
     histories = _histories(scope, runs, streaks)
@@ -52,7 +53,7 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
     recovered = [
         row | histories[number].cells
         for number, row in known
-        if row["last_outcome"] == "success" and number in histories and histories[number].n_past
+        if row["last_outcome"] == "success" and number in histories and any(histories[number].past)
     ]
     recovered.sort(key=lambda row: (-row["n_failed_before"], str(row["resource.name"])))
     return Jobs(
@@ -65,72 +66,52 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
 
 
 def _alarms(scope: Scope) -> int:
-    before = stats.streaks(scope.rows, as_of=scope.before.until, policy=scope.policy)
+    before = stats.streaks(scope.runs, as_of=scope.before.until, policy=scope.policy)
     return int((before["streak"] >= ALARM).sum())
 
 
-class History(NamedTuple):
-    """How the last runs of a series ended, and how many failed in each period."""
+@dataclass
+class History:
+    """How the runs of a series ended, oldest first, and which of them belong to which period."""
 
-    strip: list[str]
-    n_now: int
-    n_past: int
-    last_now: int
-    last_past: int
-    reason: Any
-    cause: Any
-    example_id: int | None
+    outcomes: list[str] = field(default_factory=list)
+    now: list[bool] = field(default_factory=list)
+    past: list[bool] = field(default_factory=list)
+    last_failed: Row = field(default_factory=dict)
 
     @property
     def cells(self) -> Row:
         """Give what every table may show of it."""
+        failed = self.last_failed
         return {
-            "strip": self.strip, "n_failed": self.n_now, "n_failed_before": self.n_past,
-            "reason": self.reason, "cause": self.cause, "example_id": self.example_id,
+            "strip": self.outcomes[-STRIP:], "n_failed": sum(self.now),
+            "n_failed_before": sum(self.past), "reason": failed.get("reason"),
+            "cause": failed.get("cause"), "example_id": failed.get("id"),
         }  # fmt: skip
 
 
 def _histories(scope: Scope, runs: pd.DataFrame, streaks: pd.DataFrame) -> dict[Any, History]:
     """Describe the series that failed in either period, or whose last run failed."""
-    now = within(runs, scope.period)
-    past = within(runs, scope.before) if scope.compared else runs.iloc[:0]
+    started, failed = runs["startedAt"], runs["outcome"] == "failed"
+    now = (started >= scope.period.since) & (started < scope.period.until)
+    past = (started >= scope.before.since) & (started < scope.before.until) & scope.compared
     open_ids = streaks.loc[streaks["streak"] > 0, "last_id"]
-    wanted = {
-        *now.loc[now["outcome"] == "failed", "series"],
-        *past.loc[past["outcome"] == "failed", "series"],
-        *runs.loc[runs["id"].isin(open_ids), "series"],
-    }
-    parts = [
-        dict(iter(part[part["series"].isin(wanted)].groupby("series")))
-        for part in (runs, now, past)
-    ]
-    nothing = runs.iloc[:0]
-    return {
-        number: _history(every, parts[1].get(number, nothing), parts[2].get(number, nothing))
-        for number, every in parts[0].items()
-    }
-
-
-def _history(runs: pd.DataFrame, now: pd.DataFrame, past: pd.DataFrame) -> History:
-    failed = runs[runs["outcome"] == "failed"]
-    last = failed.iloc[-1] if len(failed) else None
-    bad_now, bad_past = now["outcome"] == "failed", past["outcome"] == "failed"
-    return History(
-        strip=runs["outcome"].tail(STRIP).tolist(),
-        n_now=int(bad_now.sum()),
-        n_past=int(bad_past.sum()),
-        last_now=int(bad_now.tail(_LAST).sum()),
-        last_past=int(bad_past.tail(_LAST).sum()),
-        reason=None if last is None else _reason(last),
-        cause=None if last is None else last["error_cause"],
-        example_id=None if last is None else int(last["id"]),
-    )
-
-
-def _reason(run: "pd.Series[Any]") -> str:
-    if pd.isna(run["error_signature"]):
-        return f"{run['result.code']} without an error text"
-    return str(run["error_signature"])
+    wanted = runs["series"].isin(runs.loc[failed & (now | past), "series"])
+    wanted |= runs["series"].isin(runs.loc[runs["id"].isin(open_ids), "series"])
+    reason = runs["error_signature"].fillna(runs["result.code"] + " without an error text")
+    told = runs.assign(now=now, past=past, reason=reason, cause=runs["error_cause"])[wanted]
+    found: dict[Any, History] = {}
+    names = ["series", "outcome", "now", "past", "id", "reason", "cause"]
+    for series, outcome, in_now, in_past, *last in zip(*(told[n] for n in names), strict=True):
+        history = found.setdefault(series, History())
+        history.outcomes.append(outcome)
+        if in_now:
+            history.now.append(outcome == "failed")
+        if in_past:
+            history.past.append(outcome == "failed")
+        if outcome == "failed":
+            history.last_failed = dict(zip(names[4:], last, strict=True))
+    return found
 
 
 def class_of(history: History, *, compared: bool) -> str:
@@ -141,9 +122,9 @@ def class_of(history: History, *, compared: bool) -> str:
     """
     if not compared:
         return "failing"
-    if history.last_now >= _MANY and history.last_past >= _MANY:
+    if min(sum(history.now[-_LAST:]), sum(history.past[-_LAST:])) >= _MANY:
         return "chronic"
-    return "new" if history.n_now and not history.n_past else "recurring"
+    return "new" if any(history.now) and not any(history.past) else "recurring"
 
 
 def _failing(row: Row, history: History, stale: Row | None, scope: Scope) -> Row:
@@ -151,7 +132,9 @@ def _failing(row: Row, history: History, stale: Row | None, scope: Scope) -> Row
     why = [_stale_text(stale)] if stale else []
     why += [f"{counted(row['streak'], 'failure')} in a row"]
     if kind == "chronic":
-        why += [f"{history.last_now} and {history.last_past} of the last 5 runs of both periods"]
+        failed, n = sum(history.now[-_LAST:]), len(history.now[-_LAST:])
+        before, m = sum(history.past[-_LAST:]), len(history.past[-_LAST:])
+        why.append(f"{failed} of the last {n} runs failed, and {before} of the last {m} before")
     return _job(row, kind, why, history.cells, streak=row["streak"], stale=stale, scope=scope)
 
 
@@ -159,7 +142,7 @@ def _too_long(
     row: Row, known: Mapping[Any, Any], histories: Mapping[Any, History], scope: Scope
 ) -> Row:
     number, series = known.get((*pair_key(row), row["type"]), (None, None))
-    past = histories[number].strip if number in histories else []
+    past = histories[number].outcomes if number in histories else []
     reason = (
         f"running for {duration_text(row['elapsed_s'])};"
         f" 95\u00a0% of its kind end within {duration_text(row['limit_s'])}"

@@ -8,7 +8,7 @@ import pandas as pd
 from activitykit import plots
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.period import day_starts
-from activitykit.report.scope import Scope, roots
+from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row
 from activitykit.report.sections.runs import keyed, outcomes
 from activitykit.wording import counted
@@ -25,7 +25,7 @@ WORDS: Final = {
 def calendar(scope: Scope) -> Section:
     """Map resources and days, the worst first; what has no data is no day without a run."""
     title = "Day by day" if scope.plain else "Calendar"
-    runs = roots(scope.now)
+    runs = scope.runs_now
     runs = runs[runs["resource.id"].notna()]
     if runs.empty:
         return Section(

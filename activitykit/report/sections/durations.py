@@ -8,7 +8,7 @@ import pandas as pd
 from activitykit import plots, stats
 from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
-from activitykit.report.scope import Scope, roots
+from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text, median_change, medians
 from activitykit.schema import note
 from activitykit.wording import counted
@@ -25,7 +25,7 @@ _QUANTILES: Final = ("p50_s", "p90_s", "p95_s")
 
 def still_running(scope: Scope) -> pd.DataFrame:
     """Judge the runs that are still going; children would list each of them twice."""
-    return stats.overdue(roots(scope.rows), as_of=scope.as_of)
+    return stats.overdue(scope.runs, as_of=scope.as_of)
 
 
 def durations(scope: Scope, running: pd.DataFrame) -> Section:

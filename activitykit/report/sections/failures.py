@@ -17,10 +17,10 @@ SHOWN: Final = 15
 def failures(scope: Scope) -> Section:
     """Show failures over time, and the reasons by the resources that they touched."""
     title = "What failed, and why" if scope.plain else "Failures"
-    days = buckets(scope, scope.now)
+    days = buckets(scope, scope.runs_now)
     if days.empty:
         return Section(key="failures", title=title, text=["No run started in this period."])
-    reasons = stats.failure_reasons(scope.now, policy=scope.policy)
+    reasons = stats.failure_reasons(scope.runs_now, policy=scope.policy)
     if reasons.empty:
         return Section(
             key="failures", title=title, text=["No run of this period failed."],
@@ -78,10 +78,10 @@ def _figures(scope: Scope, days: pd.DataFrame) -> list[Figure]:
 def _rows(scope: Scope, reasons: pd.DataFrame) -> list[Row]:
     shown = reasons.head(SHOWN)
     before: dict[Any, int] = {}
-    if scope.past is not None:
-        past = stats.failure_reasons(scope.past, policy=scope.policy)
+    if scope.runs_past is not None:
+        past = stats.failure_reasons(scope.runs_past, policy=scope.policy)
         before = past.groupby("signature")["n"].sum().to_dict()
-    causes = scope.now.set_index("id")["error_cause"].reindex(shown["example_id"])
+    causes = scope.runs_now.set_index("id")["error_cause"].reindex(shown["example_id"])
     return [
         {
             **row,

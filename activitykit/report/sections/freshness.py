@@ -9,7 +9,7 @@ from activitykit import plots, stats
 from activitykit.filters import Filter
 from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
-from activitykit.report.scope import Scope, roots
+from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import cap_text
 from activitykit.report.sections.runs import PAIR, keyed
 from activitykit.report.targets import DEFAULT, target_seconds
@@ -43,7 +43,7 @@ class Ages(NamedTuple):
 def ages(scope: Scope) -> Ages:
     """Measure the last good runs against their targets."""
     # applying a plan succeeds also where its backups fail
-    backups = roots(Filter(policy_type="backup").select(scope.rows))
+    backups = Filter(policy_type="backup").select(scope.runs)
     rhythm = _rhythm(backups, scope.end)
     now = _against_targets(backups, rhythm, scope, scope.end)
     since = min(scope.before.since, scope.end - DORMANT)

@@ -8,7 +8,7 @@ from activitykit import plots, stats
 from activitykit.report.cells import missing, moment_text
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.period import Period
-from activitykit.report.scope import Scope, roots
+from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text
 from activitykit.wording import duration_text
 
@@ -18,12 +18,14 @@ SHOWN: Final = 12
 def load(scope: Scope) -> Section:
     """Show runs at once over time, starts by weekday and hour, and how long starts wait."""
     title = "When it runs" if scope.plain else "Window and load"
-    hours = stats.weekly_load(scope.now, tz=scope.tz, policy=scope.policy)
+    hours = stats.weekly_load(scope.runs_now, tz=scope.tz, policy=scope.policy)
     if hours.empty:
         return Section(key="load", title=title, text=["No run started in this period."])
     levels = _at_once(scope, scope.period)
-    waits = _waits(scope, scope.now)
-    past = {} if scope.past is None else {r["hour"]: r for r in _waits(scope, scope.past)}
+    waits = _waits(scope, scope.runs_now)
+    past: dict[Any, Row] = {}
+    if scope.runs_past is not None:
+        past = {row["hour"]: row for row in _waits(scope, scope.runs_past)}
     busiest = sorted(waits, key=lambda row: (-row["n"], row["hour"]))[:SHOWN]
     rows = [
         row
@@ -42,7 +44,7 @@ def load(scope: Scope) -> Section:
 
 def _at_once(scope: Scope, period: Period) -> pd.DataFrame:
     """Count the runs at once within a period, those that began before it included."""
-    rows = roots(scope.rows)
+    rows = scope.runs
     open_then = rows["completedAt"].isna() | (rows["completedAt"] > period.since)
     going = rows[(rows["startedAt"] < period.until) & open_then]
     days = (period.until - period.since) / pd.Timedelta(1, "D")
@@ -91,10 +93,8 @@ def _figures(scope: Scope, levels: pd.DataFrame, hours: pd.DataFrame) -> list[Fi
     return [at_once, week]
 
 
-def _waits(scope: Scope, rows: pd.DataFrame) -> list[Row]:
+def _waits(scope: Scope, runs: pd.DataFrame) -> list[Row]:
     """Give starts and queue times by the hour of the start."""
-    runs = roots(rows)
-    runs = runs[runs["startedAt"].notna()]
     clock = runs["startedAt"].dt.tz_convert(scope.tz).dt.hour
     runs = runs.assign(hour=clock.astype("int64"))
     table = stats.duration_stats(runs, by="hour", as_of=scope.as_of)

@@ -6,10 +6,16 @@ import narwhals as nw
 import pandas as pd
 
 from activitykit import stats
-from activitykit.report.scope import Scope, roots
+from activitykit.report.scope import Scope
 
 PAIR: Final = ["tenant.uuid", "resource.id", "policy.id"]
 """A resource under a plan, as `stats.last_good` keys it."""
+
+
+_NEEDED: Final = [
+    "id", "tenant.id", *PAIR, "type", "startedAt", "completedAt", "updatedAt", "result.code",
+    "result.error.code", "error_signature", "error_cause",
+]  # fmt: skip
 
 
 def keyed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,8 +34,8 @@ def finished_runs(scope: Scope) -> pd.DataFrame:
     Adds ``at`` (end, or last change), ``outcome``, and ``series``, a number for each tenant,
     resource, plan and type.
     """
-    rows = roots(scope.rows)
-    done = rows[(rows["state"] == "completed") & rows["result.code"].notna()]
+    rows = scope.runs
+    done = rows.loc[(rows["state"] == "completed") & rows["result.code"].notna(), _NEEDED]
     at = done["completedAt"].fillna(done["updatedAt"])
     runs = keyed(done.assign(at=at)[at <= scope.end])
     series = runs.groupby([*PAIR, "type"], dropna=False, sort=False, observed=True).ngroup()

@@ -8,7 +8,7 @@ import pandas as pd
 from activitykit import plots, stats
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.period import day_starts
-from activitykit.report.scope import Scope, roots
+from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text, rate_cells
 from activitykit.report.sections.freshness import Ages
 from activitykit.report.sections.runs import outcomes
@@ -19,10 +19,10 @@ _TENANT: Final = ["tenant.name", "tenant.id"]
 
 def tenants(scope: Scope, ages: Ages) -> Section:
     """Compare the tenants, those that surely fail most first."""
-    table = stats.failure_stats(scope.now, by=_TENANT, policy=scope.policy)
+    table = stats.failure_stats(scope.runs_now, by=_TENANT, policy=scope.policy)
     past: dict[Hashable, Row] = {}
-    if scope.past is not None:
-        earlier = stats.failure_stats(scope.past, by=_TENANT, policy=scope.policy)
+    if scope.runs_past is not None:
+        earlier = stats.failure_stats(scope.runs_past, by=_TENANT, policy=scope.policy)
         past = {row["tenant.id"]: row for row in earlier.to_dict("records")}
     withheld = table["tenant.id"].map(scope.is_partial).astype(bool)
     ordered = table.assign(ci_low=table["ci_low"].mask(withheld)).sort_values(
@@ -99,7 +99,7 @@ def _worst(ages: pd.DataFrame) -> dict[Any, Any]:
 def _failed_by_day(scope: Scope, wanted: "pd.Series[str]") -> dict[Any, list[int | None]]:
     """Count the failed runs of each tenant by the time that they started, None without data."""
     starts = day_starts(scope.period, scope.tz, scope.freq)
-    runs = roots(scope.now[scope.now["tenant.id"].isin(wanted)])
+    runs = scope.runs_now[scope.runs_now["tenant.id"].isin(wanted)]
     done = runs[(runs["state"] == "completed") & runs["result.code"].notna()]
     failed = done[outcomes(done, scope.policy) == "failed"]
     place = starts.searchsorted(failed["startedAt"], side="right") - 1

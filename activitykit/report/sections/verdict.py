@@ -20,19 +20,28 @@ _ALL: Final = "ak.Filter()"
 
 
 class Totals(NamedTuple):
-    """The failure rates of both periods, over the tenants whose data is whole."""
+    """The failure rates of both periods, over the tenants whose data is whole.
+
+    ``every`` counts all tenants; ``n_before`` the runs of all of them in the period before.
+    """
 
     now: Row
     before: Row | None
     change: Change | None
-    withheld: bool
+    every: Row
+    n_before: int | None
 
 
 def totals(scope: Scope) -> Totals:
     """Count and rate all runs of both periods."""
-    now = rates(scope.rated(scope.now), scope)
-    before = None if scope.past is None else rates(scope.rated(scope.past), scope)
-    return Totals(now, before, change(now, before), withheld=scope.partial is None)
+    past = scope.runs_past
+    now = rates(scope.rated(scope.runs_now), scope)
+    before = None if past is None else rates(scope.rated(past), scope)
+    return Totals(
+        now, before, change(now, before),
+        every=rates(scope.runs_now, scope) if scope.partial != frozenset() else now,
+        n_before=None if past is None else len(past),
+    )  # fmt: skip
 
 
 def coverage(scope: Scope) -> str:
@@ -103,10 +112,10 @@ def banners(scope: Scope) -> list[Banner]:
     return found
 
 
-def headline(found: Totals) -> str:
+def headline(scope: Scope, found: Totals) -> str:
     """Give the verdict in a few words."""
     now, word = found.now, found.change.word if found.change else "few runs"
-    if found.withheld:
+    if scope.partial is None:
         return "The data is incomplete: no verdict"
     if not decided(now):
         return "No run has succeeded or failed yet"
@@ -126,7 +135,7 @@ def headline(found: Totals) -> str:
 def sentences(scope: Scope, found: Totals, act: Jobs, running: pd.DataFrame) -> list[str]:
     """Say the verdict in sentences."""
     text = []
-    if decided(found.now) and not found.withheld:
+    if decided(found.now) and scope.partial is not None:
         text += _rate_text(scope, found)
     n_late = int(running["overdue"].sum())
     jobs = []
@@ -168,16 +177,15 @@ def _rate_text(scope: Scope, found: Totals) -> list[str]:
 
 def kpis(scope: Scope, found: Totals, act: Jobs, ages: Ages, running: pd.DataFrame) -> list[Kpi]:
     """Give the row of numbers."""
-    everything = rates(scope.now, scope)
-    past = None if scope.past is None else rates(scope.past, scope)
+    everything = found.every
     n_late, n_stale = int(running["overdue"].sum()), len(ages.stale)
     plans = counted(len(ages.table), "plan")
     resources = counted(everything["n_resources"], "resource")
-    runs = [f"before: {past['n']:,}"] if past else []
+    runs = [] if found.n_before is None else [f"before: {found.n_before:,}"]
     runs.append(f"{everything['n_finished']:,} finished, on {resources}")
     return [
         Kpi(key="runs", label="Runs", value=int(everything["n"]), kind="count", lines=runs),
-        _rate_kpi(found),
+        _rate_kpi(scope, found),
         Kpi(
             key="alarms", label="Repeated failures", value=act.n_alarms, kind="count",
             mark="error" if act.n_alarms else "ok",
@@ -204,9 +212,9 @@ def kpis(scope: Scope, found: Totals, act: Jobs, ages: Ages, running: pd.DataFra
     ]  # fmt: skip
 
 
-def _rate_kpi(found: Totals) -> Kpi:
+def _rate_kpi(scope: Scope, found: Totals) -> Kpi:
     now, label = found.now, "Failure rate"
-    if found.withheld:
+    if scope.partial is None:
         return Kpi(key="rate", label=label, value=WITHHELD, kind="rate")
     if not decided(now):
         return Kpi(key="rate", label=label, value=None, kind="rate")
@@ -228,12 +236,12 @@ def summary(
     scope: Scope, found: Totals, act: Jobs, ages: Ages, running: pd.DataFrame
 ) -> Mapping[str, Any]:
     """Give the numbers of the verdict by fixed names, for programs."""
-    everything, now, before = rates(scope.now, scope), found.now, found.before
-    known = bool(decided(now)) and not found.withheld
+    now, before = found.now, found.before
+    known = bool(decided(now)) and scope.partial is not None
     counts = ("n", "n_finished", "n_success", "n_failed")
     classes = {kind: sum(row["class"] == kind for row in act.rows) for kind in CLASSES}
     return {
-        **{name: int(everything[name]) for name in counts},
+        **{name: int(found.every[name]) for name in counts},
         **{
             name: float(now[name]) if known else None
             for name in ("failure_rate", "ci_low", "ci_high")
@@ -250,7 +258,7 @@ def summary(
         "n_alarms": act.n_alarms,
         "n_stale": len(ages.stale),
         "n_overdue": int(running["overdue"].sum()),
-        "n_before": None if scope.past is None else int(rates(scope.past, scope)["n"]),
+        "n_before": found.n_before,
         "failure_rate_before": float(before["failure_rate"])
         if before and decided(before) and known
         else None,
