@@ -1,6 +1,10 @@
 """Frames that several test modules share: small, seeded, made once."""
 
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,3 +55,27 @@ def make_frame() -> Callable[..., pd.DataFrame]:
         return frame.astype({"id": "int64"})
 
     return build
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount a disk of so many bytes, or give one other options: ``small_disk("4m,ro", folder)``."""
+    if os.name != "posix" or os.geteuid() or not shutil.which("mount"):
+        pytest.skip("only root may mount a disk of its own")
+    mounted: list[Path] = []
+
+    def disk(options: str, folder: Path | None = None) -> Path:
+        again = "remount," if folder else ""
+        if folder is None:
+            folder = tmp_path / f"disk{len(mounted)}"
+            folder.mkdir()
+        how = ["mount", "-t", "tmpfs", "-o", f"{again}size={options}", "tmpfs", str(folder)]
+        if subprocess.run(how, capture_output=True, check=False).returncode:
+            pytest.skip("no disk may be mounted here")
+        if not again:
+            mounted.append(folder)
+        return folder
+
+    yield disk
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 import sys
 import threading
 from itertools import pairwise
@@ -17,7 +16,6 @@ from activitykit.client import transport
 from activitykit.demo.server import Faults, Variants, serve
 
 NOW = pd.Timestamp("2026-11-01T06:00:00Z")
-KILLS = 6
 
 
 @pytest.fixture(autouse=True)
@@ -323,64 +321,6 @@ def test_a_commit_that_keeps_being_overtaken_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "_LONGEST_WAIT_S", 0)
     with pytest.raises(ak.ArchiveError, match="run it again"):
         store.upsert(rows.to_rows(pages_of([{"id": 1}]), None, "https://x"))
-
-
-KILLED = """
-import os, random, signal, sys, threading
-import deltalake, pyarrow.dataset
-import pandas as pd
-import activitykit as ak
-from activitykit.archive import Archive, sync
-
-# most calls of a sync are made elsewhere; these are around the commits
-modules = "activitykit.archive.tables", "deltalake.table", "deltalake.writer.w"
-url, client_id, secret, root, now, kills = sys.argv[1:]
-sync.clock = lambda: pd.Timestamp(now)
-
-def run(path, moment, delay):
-    calls = 0
-    def count(frame, *_):
-        nonlocal calls
-        module = frame.f_globals.get("__name__", "")
-        calls += module.startswith(modules)
-        if calls == moment:
-            # a little later, so that it also falls into the library's own work
-            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    sys.setprofile(count)
-    with ak.Client(url, client_id=client_id, client_secret=secret) as client:
-        Archive(path).sync(client, ak.Filter(since=pd.Timestamp(now) - pd.Timedelta(3, "D")),
-                           workers=1, progress=False)
-    os._exit(0)
-
-chance = random.Random(1)
-for number in range(int(kills)):
-    moment = chance.randrange(1, 700), chance.random() / 50
-    child = os.fork()
-    if child == 0:
-        run(f"{root}/{number}", *moment)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
-def test_a_kill_at_any_moment_loses_nothing(tmp_path, items):
-    """After kill -9 the ledger claims only what is there, and the next sync completes it."""
-    where = ak.Filter(since=NOW - pd.Timedelta(3, "D"))
-    expected = ak.flatten(filter(where.matches, items))
-    with serve(items) as service, client_of(service) as client:
-        about = [service.base_url, service.client_id, service.client_secret]
-        command = [sys.executable, "-c", KILLED, *about, tmp_path, str(NOW), str(KILLS)]
-        ended = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        for number in range(KILLS):
-            archive = Archive(tmp_path / str(number))
-            if (tmp_path / str(number) / "ledger" / "_delta_log").exists():
-                assert archive.verify()["n"].tolist()[1:] == [0, 0, 0, 0]
-            done = archive.sync(client, where, progress=False)
-            assert sum(done["changed"] < done["rows"]) <= 1  # what is fetched once more
-            same(archive.read(), expected)
-            assert archive.verify()["n"].tolist() == [len(expected), 0, 0, 0, 0]
-            assert archive.coverage()["status"].tolist() == ["complete"]
-    assert ended.count("-9") >= KILLS // 2
 
 
 # -- what is refused -------------------------------------------------------------------------------
