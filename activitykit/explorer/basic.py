@@ -80,6 +80,9 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._page = 0
         self.show()
 
+    def judged(self) -> None:
+        """Show nothing new: here are no overdue ones."""
+
     def say(self, text: str, details: str = "") -> None:
         """Say what went wrong; with nothing, take it back."""
         self._alert.value = render.alert(text, details) if text else ""

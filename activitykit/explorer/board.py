@@ -61,6 +61,11 @@ class Board(anywidget.AnyWidget):
         self._look.page = 0
         self.show()
 
+    def judged(self) -> None:
+        """Show what is overdue, now that it is known."""
+        self._views = None
+        self.show()
+
     def say(self, text: str, details: str = "") -> None:
         """Say what went wrong; with nothing, take it back."""
         self._error = {"text": text, "details": details} if text else None

@@ -18,7 +18,7 @@ from activitykit.explorer.codes import JOINT, Ranks, Runs, joint, ranks, runs
 from activitykit.explorer.facets import Array, Codes, facets, folded, small
 from activitykit.filters import Filter, encode
 from activitykit.schema import note, require
-from activitykit.stats import durations, policy
+from activitykit.stats import durations, overdue, policy
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.failures import REASON_NEEDS
 
@@ -70,6 +70,7 @@ class Cube:
         self.df = df
         self.n = len(df)
         self.ids = df["id"].to_numpy()
+        self.late: Array | None = None
         self._json = frozenset(note(df, "json_columns", ()))
         created = _nanoseconds(df["createdAt"])
         self.order = np.argsort(created, kind="stable").astype(np.int32)
@@ -92,6 +93,15 @@ class Cube:
         self.signature = self._signatures()
         self.facets = {facet.name: facet for facet in facets(self)}
         self._fuse()
+
+    def judge(self) -> None:
+        """Find the running rows that are `overdue`, which takes longer than all else."""
+        late = frozenset[int]()
+        if self.running.any():
+            table = overdue(self.df, as_of=self.as_of)
+            late = frozenset(table.loc[table["overdue"], "id"].tolist())
+        here = np.flatnonzero(self.running)
+        self.late = here[[ident in late for ident in self.ids[self.order[here]].tolist()]]
 
     def column(self, path: str) -> tuple[Array, list[Any]]:
         """Give the codes of a column and its distinct values; a missing value has the last code."""
@@ -239,7 +249,7 @@ class Cube:
         frame = pd.DataFrame({i: codes[self.failed] for i, (codes, _) in enumerate(parts)})
         grouped = frame.groupby([0, 1, 2], sort=False)
         self.reason = grouped.ngroup().to_numpy()
-        self.reasons = [
+        self.reasons: list[tuple[Any, ...]] = [
             tuple([*values, None][code] for code, (_, values) in zip(codes, parts, strict=True))
             for codes in frame.drop_duplicates().itertuples(index=False)
         ]

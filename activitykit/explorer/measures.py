@@ -52,6 +52,7 @@ class Headline:
 
     ``runs`` to ``ci_high`` are root activities without the outcome filter, as `failure_stats`
     counts them; ``p50_s`` and ``p95_s`` are those of `duration_stats` over the ``matching`` rows.
+    ``n_overdue`` is None while `Cube.judge` has not judged yet.
     """
 
     matching: int
@@ -67,6 +68,7 @@ class Headline:
     p95_s: float
     n_timed: int
     n_running: int
+    n_overdue: int | None
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def headline(selection: Selection) -> Headline:
         p95_s=p95,
         n_timed=flagged(flags, TIMED),
         n_running=flagged(flags, RUNNING),
+        n_overdue=None if cube.late is None else int(selection.inside()[cube.late].sum()),
     )
 
 
@@ -182,7 +185,9 @@ def _delayed(selection: Selection, by: str, groups: Sequence[int]) -> list[tuple
     frame = selection.filter.noted(cube.df.iloc[cube.order[rows]].assign(_group=codes[rows]))
     as_of = None if pd.isna(cube.as_of) else cube.as_of
     table = duration_stats(frame, by="_group", as_of=as_of).set_index("_group")
-    found = table[["p50_s", "p95_s"]].reindex(groups).to_numpy(dtype=float, na_value=math.nan)
+    found = (
+        table[["p50_s", "p95_s"]].reindex(np.array(groups)).to_numpy(dtype=float, na_value=math.nan)
+    )
     return [(float(p50), float(p95)) for p50, p95 in found]
 
 

@@ -121,7 +121,7 @@ class Selection:
 
     def fewer(self, *without: str) -> tuple[Array, bool]:
         """Give the `rows`, or the others when those are fewer; and whether it is the others."""
-        others = 2 * np.count_nonzero(self.inside(*without)) > self.cube.n
+        others = bool(2 * np.count_nonzero(self.inside(*without)) > self.cube.n)
         return self._positions(not others, *without), others
 
     def _positions(self, wanted: bool, *without: str) -> Array:  # noqa: FBT001 - which of two
@@ -336,6 +336,11 @@ class Selection:
             *self.scope.code(),
             f"durations = ak.duration_stats({', '.join(timed)})  # of {size}",
         ]
+        if self.cube.running.any():
+            lines += [
+                "late = ak.overdue(df)",
+                'late = late[late["overdue"] & late["id"].isin(rows["id"])]',
+            ]
         if self.filter.result:
             lines += [
                 "# the failure rate leaves the outcome filter out, else it would read 100 % or 0 %",

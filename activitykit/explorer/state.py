@@ -153,11 +153,16 @@ def cards(selection: Selection, numbers: Headline) -> list[Json]:
         _card("Median duration", _length(numbers, numbers.p50_s), counted, tone="running"),
         _card("95th percentile", _length(numbers, numbers.p95_s), counted, tone="running"),
         _card("Running", f"{numbers.n_running:,}", "counted in the durations", tone="running"),
+        _card("Overdue", _late(numbers), "running longer than their like", tone="late"),
     ]
 
 
 def _card(title: str, value: str, note: str, *, tone: str = "", hint: str = "") -> Json:
     return {"title": title, "value": value, "note": note, "tone": tone, "hint": hint}
+
+
+def _late(numbers: Headline) -> str:
+    return "…" if numbers.n_overdue is None else f"{numbers.n_overdue:,}"
 
 
 def _length(numbers: Headline, seconds: float) -> str:

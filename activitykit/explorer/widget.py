@@ -4,6 +4,7 @@ Only wiring: numbers come from `measures`, `rankings` and `table`; pictures from
 where the browser cannot load that, from `Basic`.
 """
 
+import asyncio
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.add_class("ak-host")
         self.view = self._basic() if basic else self._board()
         self.observe(self._changed, ["filter", "scope"])
+        self._judge()
 
     def _basic(self) -> Any:  # noqa: ANN401 - one of two widgets without types
         from activitykit.explorer.basic import Basic
@@ -83,6 +85,25 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             return None
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**data, "text/html": render.summary(self.selection)}
+
+    def _judge(self) -> None:
+        """Find what is overdue: beside a kernel's other work, since it may take seconds."""
+        cube = self.selection.cube
+
+        def judged(done: "asyncio.Future[None] | None" = None) -> None:
+            with self.told():
+                if done is None:
+                    cube.judge()
+                else:
+                    done.result()
+                self.view.judged()
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            judged()
+        else:
+            loop.run_in_executor(None, cube.judge).add_done_callback(judged)
 
     # choosing
 
@@ -189,6 +210,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self.selection = Selection(df, self.filter, self.scope)
         self.note = f"Refreshed: {len(df):,} activities, {len(df) - len(before):+,}"
         self.view.begin()
+        self._judge()
 
 
 def _without_zone(text: str) -> pd.Timestamp | None:
