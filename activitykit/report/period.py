@@ -59,7 +59,7 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
             " period or load newer activities"
         )
     start, end = (edge.tz_convert(zone).tz_localize(None) for edge in (since, until))
-    whole = not (end - start) % pd.Timedelta(1, "D")
+    whole = not is_span(period) and not (end - start) % pd.Timedelta(1, "D")
     text = _length_text(end - start if whole else until - since)
     earlier = since - (until - since)
     if whole:

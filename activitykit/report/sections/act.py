@@ -31,6 +31,26 @@ class Jobs(NamedTuple):
     n_alarms_before: int | None
 
 
+@dataclass
+class History:
+    """How the runs of a series ended, oldest first, and which of them belong to which period."""
+
+    outcomes: list[str] = field(default_factory=list)
+    now: list[bool] = field(default_factory=list)
+    past: list[bool] = field(default_factory=list)
+    last_failed: Row = field(default_factory=dict)
+
+    @property
+    def cells(self) -> Row:
+        """Give what every table may show of it."""
+        failed = self.last_failed
+        return {
+            "strip": self.outcomes[-STRIP:], "n_failed": sum(self.now),
+            "n_failed_before": sum(self.past), "reason": failed.get("reason"),
+            "cause": failed.get("cause"), "example_id": failed.get("id"),
+        }  # fmt: skip
+
+
 def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
     """Find who needs somebody: what fails, what runs too long, and what stopped succeeding."""
     streaks = stats.streaks(scope.runs, as_of=scope.end, policy=scope.policy)
@@ -43,7 +63,7 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
     failing = [
         _failing(row, histories[number], stale.get(pair_key(row)), scope)
         for number, row in known
-        if row["streak"]
+        if row["streak"] and _matters(row, histories[number], stale)
     ]
     by_series = {(*pair_key(row), row["type"]): (number, row) for number, row in known}
     too_long = [_too_long(row, by_series, histories, scope) for row in late.to_dict("records")]
@@ -65,29 +85,14 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
     )
 
 
+def _matters(row: Row, history: History, stale: Mapping[Any, Row]) -> bool:
+    """Tell a failure of this period, or one that lasts, from a single run that failed long ago."""
+    return any(history.now) or row["streak"] >= ALARM or pair_key(row) in stale
+
+
 def _alarms(scope: Scope) -> int:
     before = stats.streaks(scope.runs, as_of=scope.before.until, policy=scope.policy)
     return int((before["streak"] >= ALARM).sum())
-
-
-@dataclass
-class History:
-    """How the runs of a series ended, oldest first, and which of them belong to which period."""
-
-    outcomes: list[str] = field(default_factory=list)
-    now: list[bool] = field(default_factory=list)
-    past: list[bool] = field(default_factory=list)
-    last_failed: Row = field(default_factory=dict)
-
-    @property
-    def cells(self) -> Row:
-        """Give what every table may show of it."""
-        failed = self.last_failed
-        return {
-            "strip": self.outcomes[-STRIP:], "n_failed": sum(self.now),
-            "n_failed_before": sum(self.past), "reason": failed.get("reason"),
-            "cause": failed.get("cause"), "example_id": failed.get("id"),
-        }  # fmt: skip
 
 
 def _histories(scope: Scope, runs: pd.DataFrame, streaks: pd.DataFrame) -> dict[Any, History]:
