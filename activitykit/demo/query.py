@@ -145,7 +145,9 @@ class Table:
     def __init__(self, kind: str, items: Iterable[Mapping[str, Any]]) -> None:
         self.kind = kind
         self.items = sorted((dict(item) for item in items), key=lambda item: int(item["id"]))
+        self.ids = [item["id"] for item in self.items]
         self._columns: dict[str, Any] = {}
+        self._below: dict[str, Any] = {}
         self._orders: dict[tuple[str, ...], Any] = {}
 
     def select(self, pairs: Pairs, operators: frozenset[str] = OPERATORS) -> Any:  # noqa: ANN401
@@ -245,10 +247,12 @@ class Table:
 
     def below(self, locator: str) -> Any:  # noqa: ANN401 - a mask
         """Give the mask of the objects whose tenant lies in a sub-tree."""
-        return self._passing(
-            Field("tenant.locator", "text"),
-            lambda value: not locator or (isinstance(value, str) and value.startswith(locator)),
-        )
+        if locator not in self._below:
+            self._below[locator] = self._passing(
+                Field("tenant.locator", "text"),
+                lambda value: not locator or (isinstance(value, str) and value.startswith(locator)),
+            )
+        return self._below[locator]
 
     def _sorted(self, order: tuple[str, ...]) -> Any:  # noqa: ANN401
         if order not in self._orders:

@@ -60,7 +60,7 @@ class Store:
             "activities": Table("activities", activities),
             "tasks": Table("tasks", _tasks_of(activities)),
         }
-        self.encoded: dict[tuple[str, int], bytes] = {}
+        self._encoded: dict[str, dict[int, bytes]] = {kind: {} for kind in self.tables}
         self.emulator = Emulator("", *credentials, _tenants_of(activities))
         self.random = random.Random(faults.seed)
         self.script = list(faults.script)
@@ -81,21 +81,19 @@ class Store:
 
     def bytes_of(self, kind: str, rows: Sequence[int]) -> bytes:
         """Give objects as JSON, encoded once."""
-        items = self.tables[kind].items
-        parts = []
-        for row in rows:
-            key = kind, items[row]["id"]
-            if key not in self.encoded:
-                self.encoded[key] = msgspec.json.encode(items[row])
-            parts.append(self.encoded[key])
-        return b",".join(parts)
+        table, encoded = self.tables[kind], self._encoded[kind]
+        ids = [table.ids[row] for row in rows]
+        for row, number in zip(rows, ids, strict=True):
+            if number not in encoded:
+                encoded[number] = msgspec.json.encode(table.items[row])
+        return b",".join([encoded[number] for number in ids])
 
     def put(self, items: Sequence[Mapping[str, Any]]) -> None:
         """Add or replace activities while clients are reading."""
         with self.lock:
             self.tables["activities"].put(items)
             for item in items:
-                self.encoded.pop(("activities", item["id"]), None)
+                self._encoded["activities"].pop(item["id"], None)
 
     def add_late(self) -> None:
         """Let the next of the late objects arrive."""
