@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from activitykit.client import Client
 
-_COMPRESSION: Final = {".gz": "gzip", ".zst": "zstd"}
+_COMPRESSION: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BLOCK: Final = 8_000_000
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _read_one = msgspec.json.Decoder(msgspec.Raw).decode
@@ -41,9 +41,9 @@ def load(
     Parameters
     ----------
     source
-        A client; a file with the endings .json, .ndjson, .jsonl, each also with .gz or .zst, or
-        .parquet for a snapshot; or activities as dicts. A JSON file may hold pages, lists,
-        activities, or one of those per line.
+        A client; a file of JSON, plain or compressed by gzip or zstd whatever its name, or with
+        the ending .parquet for a snapshot; the folder of an archive; or activities as dicts. A
+        JSON file may hold pages, lists, activities, or one of those per line.
     where
         Which activities; all by default. The same filter gives the same rows from every source.
     workers
@@ -66,7 +66,8 @@ def load(
     FlattenError
         When a file is empty, damaged, no JSON, or holds something that is no activity.
     ConfigError, SnapshotError, ArchiveError
-        When there is no such file, it cannot be read, or it is given as an open file.
+        When there is no such file, it cannot be read, or the source is something else, such as an
+        open file or a frame.
 
     Warns
     -----
@@ -84,10 +85,13 @@ def load(
         return _load_service(
             cast("Client", source), where, workers=workers, partial=partial, progress=progress
         )
-    if hasattr(source, "read"):
-        # iterating over it would give its lines
+    # iterating over an open file would give its lines, over a frame the names of its columns
+    no_items = hasattr(source, "read") or hasattr(source, "columns") or isinstance(source, bytes)
+    if no_items or not isinstance(source, Iterable):
         raise ConfigError(
-            f"cannot load from an open {type(source).__name__}; give the path instead"
+            f"cannot load from {type(source).__name__}; load takes a client, the path of a file or"
+            " of an archive (give the path instead of the open file), or activities as dicts."
+            " A frame is loaded already: use Filter.select on it"
         )
     return _finish(flatten([source] if isinstance(source, Mapping) else source), "items", where)
 
@@ -145,8 +149,13 @@ def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataF
 
 def _chunks(path: Path, *, progress: bool) -> Iterator[bytes]:
     """Read a file block by block; whole where it is not one JSON document per line."""
-    compression = _COMPRESSION.get(path.suffix.lower())
     with pa.OSFile(str(path)) as file:
+        # the first bytes know better than the name
+        start = file.read(4)
+        file.seek(0)
+        compression = next(
+            (of for magic, of in _COMPRESSION.items() if start.startswith(magic)), None
+        )
         stream = pa.CompressedInputStream(file, compression) if compression else file
         with bar(path.name, unit="B", total=file.size(), shown=progress) as so_far:
             block = stream.read(_BLOCK)

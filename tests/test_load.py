@@ -83,6 +83,23 @@ def test_an_open_file_is_refused_by_name(tmp_path):
         ak.load(file)
 
 
+@pytest.mark.parametrize("source", [EXPECTED, EXPECTED["id"].dtype, 5, None, b"[]"])
+def test_what_is_no_source_is_refused(source):
+    """One line says what it was, and what to give."""
+    with pytest.raises(ak.ConfigError, match="takes a client, the path") as caught:
+        ak.load(source)
+    assert type(source).__name__ in str(caught.value)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lambda data: data])
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.json.zst"])
+def test_the_first_bytes_tell_what_is_compressed(tmp_path, name, compress):
+    """Downloads and unpackers leave names behind that say something else."""
+    path = tmp_path / name
+    path.write_bytes(compress(b'[{"id": 1}]'))
+    assert ak.load(path)["id"].tolist() == [1]
+
+
 def test_joined_gzip_files_are_read_to_the_end(tmp_path):
     """Appending to a compressed export is common; all members count."""
     path = tmp_path / "a.ndjson.gz"
@@ -186,7 +203,10 @@ def test_one_activity_may_stand_alone():
         ("a.ndjson", b'{"id": 1}\n{"id": 2}\n{"id": 3', ak.FlattenError, "line 3"),
         ("a.json", b'{"domain": "Access", "code": "Denied"}', ak.FlattenError, "Denied"),
         ("a.json.gz", gzip.compress(PAGE.encode())[:-900], ak.FlattenError, "cannot be read"),
-        ("a.json.gz", b"no gzip at all, just text", ak.FlattenError, "cannot be read"),
+        ("a.json.gz", b"no gzip at all, just text", ak.FlattenError, "not JSON"),
+        ("a.json", gzip.compress(PAGE.encode())[:-900], ak.FlattenError, "cannot be read"),
+        ("a.json", b'{"items": null}', ak.FlattenError, "no list"),
+        ("a.json", b'{"error": {"code": "Gone"}}', ak.FlattenError, "Gone"),
         ("a.parquet", b"no parquet", ak.SnapshotError, "cannot be read"),
     ],
 )

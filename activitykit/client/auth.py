@@ -111,7 +111,15 @@ class Tokens:
     def _ask(self, stop: threading.Event) -> tuple[Secret, float]:
         if self._tenant is None:
             return self._by_secret(stop)
-        scope = f"urn:acronis.com:tenant-id:{self._tenant}"
+        try:
+            return self._narrowed(f"urn:acronis.com:tenant-id:{self._tenant}", stop)
+        except ApiError as refused:
+            if refused.status in (400, 403, 404):
+                advice = "Check the UUID of the tenant: the argument tenant, or ACRONIS_TENANT"
+                refused.args = (f"{refused} {advice}, here {self._tenant!r}.",)
+            raise
+
+    def _narrowed(self, scope: str, stop: threading.Event) -> tuple[Secret, float]:
         if self._given is None:
             try:
                 return self._by_secret(stop, scope=scope)

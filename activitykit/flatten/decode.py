@@ -50,6 +50,7 @@ _LARGEST_PAGE: Final = 16 * _BATCH_BYTES
 _MAX_SHAPES: Final = 1_000
 _INT64: Final = range(-(2**63), 2**63)
 _NONE: Final = type(None)
+_TOLD: Final = ("id", "domain", "code", "reason", "message")
 # a kind, and what values have to be for it; Arrow itself refuses what is no text
 _STRICT_KINDS: Final = (
     ("text", None),
@@ -286,7 +287,8 @@ def _refusals(texts: Sequence[Text], first: int) -> Iterator[str]:
             yield f"{position} ({type(item).__name__})"
         elif _classify(item.get("id"))[0] != "integer":
             # never the values: they may be secrets; but what the service calls an error is shown
-            about = {key: item[key] for key in ("id", "domain", "code", "reason") if key in item}
+            told = inner if isinstance(inner := item.get("error"), dict) else item
+            about = {key: told[key] for key in _TOLD if key in told}
             yield f"{position} ({to_json(about)}, keys {', '.join(map(repr, item))[:120]})"
 
 

@@ -16,7 +16,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 class _Page(msgspec.Struct):
     id: Any = None
-    items: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    items: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
 _split_documents = msgspec.json.Decoder(msgspec.Raw).decode_lines
@@ -49,16 +49,16 @@ def _page_items(text: Text) -> Sequence[Text]:
     if opens(text, b"{"):
         page = _read_page(text)
         if page.id is None and page.items is not msgspec.UNSET:
-            return page.items or []
+            return page.items
     return [text]
 
 
 def _unpack(document: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON
     for item in document if isinstance(document, list) else [document]:
         if isinstance(item, dict) and item.get("id") is None and "items" in item:
-            if not isinstance(item["items"], list | None):
+            if not isinstance(item["items"], list):
                 raise FlattenError(f"the `items` of a page are no list: {to_json(item)[:80]}")
-            yield from item["items"] or ()
+            yield from item["items"]
         else:
             yield item
 

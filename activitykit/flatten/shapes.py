@@ -70,7 +70,8 @@ class Shape:
         with contextlib.suppress(msgspec.DecodeError):
             page = self._page.decode(chunk)
             if page.id is None and page.items is not msgspec.UNSET:
-                return page.items or ()
+                items: list[Any] = page.items
+                return items
         lines: list[Any] = self._object.decode_lines(chunk)
         return lines
 
@@ -115,5 +116,5 @@ class Shape:
 
 
 def _page_of(items: Any) -> Any:  # noqa: ANN401 - the type of a list
-    fields = [("id", Any, None), ("items", items | msgspec.UnsetType | None, msgspec.UNSET)]
+    fields = [("id", Any, None), ("items", items | msgspec.UnsetType, msgspec.UNSET)]
     return msgspec.defstruct("_", fields)
