@@ -27,7 +27,7 @@ class Made(NamedTuple):
     """A report, the frame and the selection that it was made from, and the file for it."""
 
     df: pd.DataFrame
-    where: ak.Filter
+    where: ak.Filter | None
     report: Report
     path: Path
 
@@ -68,8 +68,7 @@ def make_again(manifest: Path, source: str, target: Path, *, whole: bool) -> Ite
         )
     kept = ak.Archive(source) if _is_archive(source) else _load_file(source, whole=whole)
     df = gather_again(kept, told, whole=whole)
-    where = arguments_of(told)["where"] or ak.Filter()
-    yield Made(df, where, rebuild_report(df, told), target)
+    yield Made(df, arguments_of(told)["where"], rebuild_report(df, told), target)
 
 
 def _read(
@@ -105,7 +104,7 @@ def _parts(
     df: pd.DataFrame, asked: dict[str, Any], target: Path
 ) -> Iterator[tuple[dict[str, Any], Path]]:
     """Give the arguments and the file of the report of each tenant."""
-    where, heading = asked["where"], asked["title"] or TITLES[asked["profile"]]
+    where, heading = asked["where"] or ak.Filter(), asked["title"] or TITLES[asked["profile"]]
     rows = where.select(df)[["tenant.id", "tenant.name"]].dropna(subset="tenant.id")
     if rows.empty:
         click.echo(f"No activity of a tenant matches {where}: there is nothing to write", err=True)

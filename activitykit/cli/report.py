@@ -122,8 +122,9 @@ def report(
         found = list(make_again(manifest, source or "", target, whole=attach))
     else:
         asked = {
-            "period": _period(context, period, since, until, target.parent, what), "where": where,
-            "profile": profile, "tz": tz, "title": title, "targets": targets, "as_of": None,
+            "period": _period(context, period, since, until, target.parent, what),
+            "profile": profile, "where": None if where == ak.Filter() else where, "tz": tz,
+            "targets": targets, "as_of": None, "title": title,
         }  # fmt: skip
         found = list(make(source, asked, target, per=per, whole=attach, verbose=verbose))
     for one in found:
@@ -175,7 +176,7 @@ def _attach(made: Made) -> None:
     """Write the activities of the period beside the report, and say how many there are."""
     since, until = made.report.period[:2]
     started = ak.Filter(since=since, until=until, on="startedAt")
-    rows = started.select(made.where.select(made.df)).reset_index(drop=True)
+    rows = started.select((made.where or ak.Filter()).select(made.df)).reset_index(drop=True)
     beside = made.path.with_name(f"{made.path.stem}.activities")
     for file in (ak.write_snapshot(rows, f"{beside}.parquet"), write_csv(rows, f"{beside}.csv")):
         click.echo(f"{file}: {counted(len(rows), 'activity')}")

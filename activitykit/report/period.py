@@ -51,13 +51,14 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
     if period in ("week", "month"):
         return _calendar(str(period), as_of, zone)
     since, until = _edges(period, as_of)
-    if since >= until:
-        raise ConfigError(f"the period ends before it begins: {since} to {until}")
-    if since >= as_of:
+    # a span that is empty is wrong, and a time that nothing is known after may only be early
+    if since >= as_of and not is_span(period):
         raise ConfigError(
             f"the period begins at {since}, and the data ends at {as_of}: choose an earlier"
             " period or load newer activities"
         )
+    if since >= until:
+        raise ConfigError(f"the period ends before it begins: {since} to {until}")
     start, end = (edge.tz_convert(zone).tz_localize(None) for edge in (since, until))
     whole = not is_span(period) and not (end - start) % pd.Timedelta(1, "D")
     text = _length_text(end - start if whole else until - since)
