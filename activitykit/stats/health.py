@@ -43,9 +43,10 @@ def streaks(
     pandas.DataFrame
         One row per series with a finished root activity, sorted: ``tenant.uuid`` (the numeric id
         where there is no UUID), ``resource.id`` (lower case), ``policy.id``, ``type``; ``streak``
-        (failures since the last success, 0 if the last was good), ``last_outcome`` (success,
-        failed, cancelled or unknown), ``last_run_at`` and ``last_success_at`` (completion, UTC),
-        ``tenant.id`` and the names of the last run, ``last_id``, ``n`` (finished runs).
+        (failures that ended after the last success, 0 if the last was good), ``last_outcome``
+        (success, failed, cancelled or unknown), ``last_run_at`` and ``last_success_at``
+        (completion, UTC), ``tenant.id`` and the names of the last run, ``last_id``, ``n`` (finished
+        runs).
         ``attrs["activitykit"]["left_out"]`` counts ``children``, ``unfinished``, ``no_time``
         (finished without a time) and ``after_as_of``.
 
@@ -81,7 +82,9 @@ def streaks(
         },
     )
     rows, keys = _series(rows, SERIES)
-    table = engines.collect(_runs_since(rows, keys, policy))
+    last = rows.select(*keys, *_NAMED, "_at", "id", last_outcome=policy.expr())
+    last = _latest(last, keys, "_at").rename(columns={"_at": "last_run_at", "id": "last_id"})
+    table = _runs(rows, keys, policy).merge(last, on=keys)
     columns = [
         "streak", "last_outcome", "last_run_at", "last_success_at", *NAMES, "last_id", "n",
     ]  # fmt: skip
@@ -101,31 +104,25 @@ def _series(rows: Rows, keys: Sequence[str]) -> tuple[Rows, list[str]]:
     return engines.categories(rows, plain), plain
 
 
-def _runs_since(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> Rows:
-    """Give the newest run of each series, with what the runs before it say."""
-    rows = rows.with_columns(
-        _good=frames.flag(policy.test(SUCCESS)), _bad=frames.flag(policy.test(FAILED))
+def _runs(rows: Rows, keys: Sequence[str], policy: OutcomePolicy) -> pd.DataFrame:
+    """Count for each series the failures that ended after its last success."""
+    bad, good = frames.flag(policy.test(FAILED)), policy.test(SUCCESS)
+    marked = rows.select(*keys, "_at", _bad=bad, _good_at=nw.when(good).then(nw.col("_at")))
+    marked = marked.with_columns(last_success_at=nw.col("_good_at").max().over(*keys))
+    since = nw.col("last_success_at").is_null() | (nw.col("_at") > nw.col("last_success_at"))
+    marked = marked.with_columns(streak=nw.col("_bad") * frames.flag(since))
+    counted = marked.group_by(*keys).agg(
+        nw.len().alias("n"), nw.col("streak").sum(), nw.col("last_success_at").max()
     )
-    # counted from the newest run backwards
-    rows, order = engines.arranged(rows, "_at", "id"), ("_at", "id")
-    good, run = nw.col("_good").cum_sum(reverse=True), nw.col("_good").cum_count(reverse=True)
-    rows = rows.with_columns(
-        _good_since=engines.along(rows, good, keys, *order),
-        _runs_since=engines.along(rows, run, keys, *order),
-    )
-    rows = rows.with_columns(
-        _in_streak=nw.col("_bad") * frames.flag(nw.col("_good_since") == 0),
-        _good_at=nw.when(nw.col("_good") == 1).then(nw.col("_at")),
-    )
-    rows = rows.with_columns(
-        streak=nw.col("_in_streak").sum().over(*keys),
-        last_success_at=nw.col("_good_at").max().over(*keys),
-        n=nw.len().over(*keys),
-    )
-    return rows.filter(nw.col("_runs_since") == 1).select(
-        *keys, "streak", "last_success_at", "n", *_NAMED,
-        last_outcome=policy.expr(), last_run_at=nw.col("_at"), last_id=nw.col("id"),
-    )  # fmt: skip
+    return engines.collect(counted)
+
+
+def _latest(rows: Rows, keys: Sequence[str], time: str) -> pd.DataFrame:
+    """Give the latest row of each series; rows of the same moment are told apart by ``id``."""
+    # a maximum is found without sorting, which an ordered window would need
+    rows = rows.with_columns(_latest=nw.col(time).max().over(*keys))
+    latest = engines.collect(rows.filter(nw.col(time) == nw.col("_latest")).drop("_latest"))
+    return latest.sort_values("id").drop_duplicates([*keys], keep="last")
 
 
 def last_good(
@@ -185,14 +182,11 @@ def last_good(
         _good_at=nw.when(good).then(nw.coalesce("completedAt", "updatedAt")),
         n_failed=frames.flag(frames.finished() & policy.test(FAILED)),
     )
-    rows = engines.arranged(rows, "id")
-    newest = engines.along(rows, nw.col("n_failed").cum_count(reverse=True), keys, "id")
-    rows = rows.with_columns(_newest=newest)
     summed = rows.group_by(*keys).agg(
         nw.len().alias("n"), nw.col("n_failed").sum(), nw.col("_good_at").max()
     )
-    named = rows.filter(nw.col("_newest") == 1).select(*keys, *_NAMED)
-    table = engines.collect(summed).merge(engines.collect(named), on=keys)
+    named = _latest(rows.select(*keys, *_NAMED, "id"), keys, "id")
+    table = engines.collect(summed).merge(named.drop(columns="id"), on=keys)
     table = table.rename(columns={"_good_at": "last_success_at"})
     table["never"] = table["last_success_at"].isna()
     table["age_s"] = frames.ages(moment, table["last_success_at"])

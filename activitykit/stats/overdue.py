@@ -122,9 +122,9 @@ def _best_outlook(
     near = rows.filter(machines | nw.col("_resource").is_null())
     narrow, wide = (
         running[[*keys, "_time"]]
-        .merge(_outlook(engines.categories(of, keys), keys, longest_share), how="left")
+        .merge(_outlook(engines.categories(of, keys), keys, longest_share, few=few), how="left")
         .assign(reference=name)
-        for (name, keys), of in zip(LEVELS.items(), (near, rows), strict=True)
+        for (name, keys), of, few in zip(LEVELS.items(), (near, rows), (True, False), strict=True)
     )
     best = narrow.where(narrow["n_reference"] >= min_reference, wide)
     told = best["n_reference"] >= min_reference
@@ -132,7 +132,7 @@ def _best_outlook(
     return best.drop(columns=["type", "_resource", "_time"])
 
 
-def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFrame:
+def _outlook(rows: Rows, keys: Sequence[str], longest_share: float, *, few: bool) -> pd.DataFrame:
     """Read the survival curve of each group at the ages of its running rows, and beyond.
 
     The median of the survivors is the first time at which S is half of what it is now. Running
@@ -161,8 +161,12 @@ def _outlook(rows: Rows, keys: Sequence[str], longest_share: float) -> pd.DataFr
         )
         return table.assign(median_s=table["median_s"].where(table["median_s"] < _NEVER))
 
-    table = curves.read_exactly(
-        curves.changes(rows, keys), keys, ahead, ["typical_s", "limit_s", "median_s"]
+    found = curves.changes(rows, keys)
+    sought = [*shares, "median_s"]
+    table = (
+        ahead(curves.curve(found, keys), "duration_s")
+        if few
+        else curves.read_exactly(found, keys, ahead, sought)
     )
     table["survival"] = np.exp(table.pop("_log_s"))
     return table
