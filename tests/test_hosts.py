@@ -4,12 +4,18 @@ VS Code cannot run here; what it needs is checked instead: a script that loads n
 stands alone, and the basic view, which needs only what VS Code brings itself.
 """
 
+import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import browser
 import pytest
+import requests
 
 import activitykit as ak
 
@@ -138,7 +144,8 @@ def number(text):
 
 @real
 def test_it_opens(board, df):
-    """All activities are there: in words, in the table, and in every figure."""
+    """All activities are there: in words, in the table, in every figure, and once."""
+    assert board.page.locator("[class$=-picture]").is_hidden()
     assert matching(board) == len(df)
     assert board.locator("tbody tr[class], .ak-table tbody tr").count() == 25
     figures = board.get_by_role("img").evaluate_all("all => all.map(one => one.ariaLabel)")
@@ -247,3 +254,107 @@ def test_it_is_accessible(board, scheme):
         board.get_by_role("region", name="Table of matching").locator("tbody button").first.click()
     assert browser.serious(board.page, BOARD) == []
     browser.paint(board.page, "light")
+
+
+@real
+@checked
+def test_the_basic_view(chromium, jupyter):
+    """Core widgets alone filter as well, without a complaint, and nothing serious for axe-core."""
+    page = browser.page_in(chromium)
+    browser.open_jupyter(page, jupyter, "lab", "basic.ipynb")
+    status = page.get_by_role("status").filter(has_text="of 500 activities")
+    status.wait_for()
+    page.get_by_role("button", name="Error").first.click()
+    page.get_by_text("Outcome: Error").first.wait_for()
+    found = ak.Filter(result="error").select(ak.flatten(ak.demo.simulate(500, seed=3)))
+    assert number(status.inner_text()) == len(found)
+    assert browser.serious(page, ".ak-explorer") == []
+    assert page.complaints == []
+    page.context.close()
+
+
+@real
+def test_without_a_kernel_a_picture_stands_in_its_place(chromium, tmp_path):
+    """An exported notebook shows numbers and figures offline, however it was executed."""
+    browser.write_notebook(tmp_path / "one.ipynb", [CELLS[0]])
+    command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", "one.ipynb"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    page = browser.page_in(chromium)
+    page.goto((tmp_path / "one.html").as_uri())
+    assert page.get_by_text("2,001 of 2,001 activities").is_visible()
+    assert page.locator("svg").count() >= 2
+    page.context.close()
+
+
+# the command
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run `activitykit explore`; give the process and the address that it prints."""
+    path = ak.write_snapshot(ak.flatten(ak.demo.simulate(50, seed=1)), tmp_path / "a.parquet")
+    words = [sys.executable, "-m", "activitykit", "explore", path, "--no-browser"]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
+    )
+    line = process.stdout.readline()
+    yield process, line.split()[-1]
+    process.kill()
+    process.communicate()
+
+
+def test_the_command_serves_its_user_only_and_ends(command):
+    """The page needs the token, asks nobody else for anything, and Ctrl-C ends all of it."""
+    process, address = command
+    plain = address.partition("?")[0]
+    assert urlsplit(address).hostname == "127.0.0.1"
+    assert requests.get(plain, timeout=30).url.startswith(f"{plain}login")
+    page = requests.get(address, timeout=30)
+    assert page.status_code == 200
+    assert not re.search(r'(?:src|href)="https?:', page.text)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert process.stdout.read() == "Ctrl-C ends it.\n"
+
+
+def test_the_command_names_the_missing_extra():
+    """Without Voilà one line says what to install, before anything is loaded."""
+    code = (
+        "import sys; sys.modules['voila'] = None; sys.argv[1:] = ['explore', 'no-such-file']\n"
+        "from activitykit.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'activitykit[explore]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+# VS Code
+
+
+def test_the_script_loads_nothing():
+    """The board's script imports nothing and names no address but that of SVG."""
+    board = ak.explore(ak.demo.simulate(50, seed=1)).view
+    assert not re.search(
+        r"^\s*import\b|\bimport\(|\bfetch\(|XMLHttp|\beval\(", board._esm, re.MULTILINE
+    )
+    addresses = set(re.findall(r"https?://[^\"'\s)]+", f"{board._esm}{board._css}"))
+    assert addresses <= {"http://www.w3.org/2000/svg"}
+    assert "@import" not in board._css
+
+
+def test_the_state_stands_alone():
+    """What is sent to a host is plain JSON, and holds script, style and numbers."""
+    board = ak.explore(ak.demo.simulate(50, seed=1)).view
+    state = board.get_state()
+    json.dumps({name: value for name, value in state.items() if name != "layout"})
+    assert {"_esm", "_css", "state"} <= state.keys()
+    assert state["_view_module"] == "anywidget"
+
+
+def test_the_basic_view_needs_what_hosts_bring():
+    """Every widget of the basic view is one of the two modules that VS Code brings itself."""
+    whole = [ak.explore(ak.demo.simulate(50, seed=1), basic=True)]
+    for widget in whole:
+        whole += getattr(widget, "children", ())
+    assert {widget._model_module for widget in whole} == {"@jupyter-widgets/controls"}

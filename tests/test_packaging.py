@@ -22,7 +22,12 @@ print(ak.explore(df).filter, pathlib.Path(ak.__file__).parent)
 """
 
 # parts of what a declared library offers, by the library that requires them
-PARTS = {"markupsafe": "jinja2", "traitlets": "ipywidgets", "werkzeug": "flask"}
+PARTS = {
+    "IPython": "ipywidgets",
+    "markupsafe": "jinja2",
+    "traitlets": "ipywidgets",
+    "werkzeug": "flask",
+}
 # who brings a frame of these, or asks for one, has them
 ENGINES = {"polars", "pyspark"}
 

@@ -194,7 +194,7 @@ class Cube:
             new = np.diff(quarters, prepend=quarters[:1] - 1) != 0
             quarter, at = quarters[new], np.cumsum(new, dtype=np.int32) - 1
             local = pd.DatetimeIndex(quarter * _QUARTER, tz="UTC").tz_convert(tz)
-            hour = np.array(24 * local.dayofweek + local.hour, dtype=np.uint8)
+            hour = np.array(24 * local.day_of_week + local.hour, dtype=np.uint8)
             hour[quarter == np.iinfo(np.int64).min // _QUARTER] = 7 * 24
             self._hours[tz] = hour[at]
         return self._hours[tz]

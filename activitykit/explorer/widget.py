@@ -86,6 +86,22 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**data, "text/html": render.summary(self.selection)}
 
+    def _ipython_display_(self) -> None:
+        """Show the widget, and a picture of the moment that hides wherever the widget is there.
+
+        With both in one output, nbconvert and a saved notebook that is opened again would choose
+        the widget, and show nothing of it.
+        """
+        from IPython.display import display
+
+        bundle, live = self._repr_mimebundle_(), f"ak-{self.model_id}"
+        picture = bundle.pop("text/html")
+        self.add_class(live)
+        display(bundle, raw=True)
+        hiding = f"<style>:root:has(.{live}) .{live}-picture {{ display: none }}</style>"
+        html = f'{hiding}<div class="{live}-picture">{picture}</div>'
+        display({"text/html": html}, raw=True)
+
     def _judge(self) -> None:
         """Find what is overdue: beside a kernel's other work, since it may take seconds."""
         cube = self.selection.cube
