@@ -1,7 +1,9 @@
+import json
 import os
 import re
 import xml.etree.ElementTree as ET
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -16,8 +18,14 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 import activitykit as ak
 from activitykit._axes import INK
 from activitykit.filters import Filter
-from activitykit.report import render, render_report, sections, write_report
-from activitykit.report.period import read_period
+from activitykit.report import render_report, write_report
+from activitykit.report.build import build_report
+from activitykit.report.period import day_starts, read_period
+from activitykit.report.scope import read_scope
+from activitykit.report.sections import act, compare
+from activitykit.report.sections.durations import still_running as act_running
+from activitykit.report.sections.freshness import ages as act_ages
+from activitykit.report.targets import target_seconds
 from activitykit.schema import ATTRS
 
 UTC = ZoneInfo("UTC")
@@ -34,6 +42,24 @@ def demo():
 def few():
     """Simulate a handful of activities for tests that need any page."""
     return ak.flatten(ak.demo.simulate(200, seed=3))
+
+
+def scope_of(df, **arguments):
+    """Read the scope of a report with the defaults of `render_report`."""
+    given = {"period": "7d", "profile": "ops", "where": None, "tz": "UTC", "targets": None,
+             "policy": ak.OutcomePolicy(), "as_of": None, "title": None}  # fmt: skip
+    return read_scope(df, **given | arguments)
+
+
+@cache
+def report():
+    """Compute the report of the last week of the demo data once."""
+    return build_report(demo(), tz="Europe/Berlin")
+
+
+def section(made, key):
+    """Pick a section of a report."""
+    return next(one for one in made.sections if one.key == key)
 
 
 @cache
@@ -121,7 +147,7 @@ def test_ids_are_unique_and_tags_closed():
 def test_figures_are_well_formed_and_described():
     """Every figure is well-formed XML with a role and a text alternative."""
     figures = re.findall(r"<svg.*?</svg>", page(), re.DOTALL)
-    assert len(figures) == 4
+    assert len(figures) == 8
     for figure in map(ET.fromstring, figures):
         assert figure.get("role") == "img"
         assert len(figure.get("aria-label")) > 20
@@ -160,7 +186,7 @@ def test_totals_are_those_of_the_statistics():
     expected = ak.failure_stats(last_week(demo())).iloc[0]
     values = [attrs["value"] for tag, attrs in Reader(page()).tags if tag == "data"]
     assert values[0] == str(expected["n"])
-    assert float(values[2]) == expected["failure_rate"]
+    assert float(values[1]) == expected["failure_rate"]
     assert f"{expected['n_failed']:,} of " in Reader(page()).text
 
 
@@ -190,14 +216,14 @@ def test_reasons_are_those_of_the_statistics():
     """The table of reasons keeps order and counts of failure_reasons, and marks the new."""
     expected = ak.failure_reasons(last_week(demo()))
     rows = Reader(page()).table("Reason")
-    assert [row[1][1] for row in rows] == expected["n_resources"].head(15).tolist()
+    assert [row[2][1] for row in rows] == expected["n_resources"].head(15).tolist()
     end = demo()["updatedAt"].max()
     week = pd.Timedelta(7, "D")
     past = ak.failure_reasons(
         Filter(since=end - 2 * week, until=end - week, on="startedAt").select(demo())
     )
     fresh = ~expected["signature"].head(15).isin(past["signature"])
-    assert [row[0][0].startswith("new ") for row in rows] == fresh.tolist()
+    assert [row[1][0] == "new" for row in rows] == fresh.tolist()
 
 
 def test_caps_are_stated():
@@ -214,7 +240,7 @@ def test_incomplete_data_withholds_rates():
     found = Reader(render_report(df))
     assert "Incomplete data." in found.text
     assert {row[4][0] for row in found.table("Tenant")} == {"withheld"}
-    assert "confidence" not in found.text
+    assert "interval 0" not in found.text
 
 
 def test_a_small_selection_keeps_its_comparison():
@@ -222,9 +248,9 @@ def test_a_small_selection_keeps_its_comparison():
     rows = last_week(demo())
     where = ak.Filter(id=int(rows["id"][rows["startedAt"].idxmax()]))
     text = Reader(render_report(demo(), where=where)).text
-    assert "1 activity record of 1 tenant" in text
+    assert f"1 activity record of {rows['tenant.name'][rows['startedAt'].idxmax()]}" in text
     assert "may not cover" not in text
-    assert "does not cover" not in text
+    assert "does not cover the 7 days" not in text
 
 
 @pytest.mark.parametrize(("since", "covers"), [(None, True), (14, True), (13, False), (5, False)])
@@ -236,11 +262,11 @@ def test_an_archive_knows_what_it_covers(since, covers):
     line = {"base_url": "u", "filter": "", "status": "complete", "until": end.isoformat()}
     lines = [line | {"tenant": "a", "since": None}, line | {"tenant": "b", "since": edge}]
     df.attrs[ATTRS] = {**df.attrs[ATTRS], "coverage": lines}
-    scope = render._scope(df, "7d", None, "UTC", ak.OutcomePolicy(), None)
-    assert (sections.compared(scope) is not None) == covers
-    assert sections.coverage(scope, df)["late_start"] == (since == 5)
+    scope = scope_of(df)
+    assert scope.compared == covers
+    assert (scope.partial is None) == (since == 5)
     df.attrs[ATTRS]["coverage"] = [one | {"status": "partial"} for one in lines]
-    assert sections.coverage(scope, df)["late_start"]
+    assert scope_of(df).partial is None
 
 
 def test_without_earlier_data_nothing_is_compared():
@@ -408,8 +434,8 @@ def test_few_runs_make_no_clear_change():
     """One failed run after three good ones is called few runs, not a rise."""
     once = {"n_failed": 1, "n_success": 0, "failure_rate": 1.0, "ci_low": 0.21, "ci_high": 1.0}
     never = {"n_failed": 0, "n_success": 3, "failure_rate": 0.0, "ci_low": 0.0, "ci_high": 0.56}
-    assert sections.change(once, never).word == "few runs"
-    assert sections.change(never, None) is None
+    assert compare.change(once, never).word == "few runs"
+    assert compare.change(never, None) is None
 
 
 @pytest.mark.parametrize(("x", "n", "y", "m"), [(56, 70, 48, 80), (9, 10, 3, 10), (0, 10, 0, 20)])
@@ -422,6 +448,255 @@ def test_change_is_newcombes_interval(x, n, y, m):
         | dict(zip(("ci_low", "ci_high"), wilson(a, b), strict=True))
         for a, b in ((x, n), (y, m))
     ]
-    found = sections.change(*rates)
+    found = compare.change(*rates)
     assert found[1:3] == pytest.approx(confint_proportions_2indep(x, n, y, m, method="newcomb"))
     assert found.word == ("higher" if x in {56, 9} else "no clear change")
+
+
+RUNS = """
+    CREATE VIEW runs AS
+        WITH latest AS (SELECT max("updatedAt")::TIMESTAMPTZ AS moment FROM activities)
+        SELECT *, CASE
+            WHEN "result.error.code" = 'OperationCanceledByUser' AND "result.code" = 'error'
+                THEN NULL
+            WHEN "result.code" IN ('ok', 'warning') THEN 'good'
+            WHEN "result.code" IN ('error', 'abandoned', 'timedout') THEN 'failed' END AS outcome,
+            "startedAt"::TIMESTAMPTZ AS started
+        FROM activities, latest
+        WHERE "parentActivityId" IS NULL AND state = 'completed'
+            AND started >= moment - INTERVAL 168 HOUR AND started < moment"""
+STALE = """
+    WITH latest AS (SELECT max("updatedAt")::TIMESTAMPTZ AS moment FROM activities), pairs AS (
+        SELECT any_value(moment) AS moment, max("startedAt")::TIMESTAMPTZ AS last_start,
+            min("startedAt")::TIMESTAMPTZ AS first_start,
+            (max("completedAt") FILTER (WHERE "result.code" IN ('ok', 'warning')))::TIMESTAMPTZ
+                AS good,
+            count(*) FILTER (WHERE "result.code" IN ('error', 'abandoned', 'timedout')
+                AND coalesce("result.error.code", '') <> 'OperationCanceledByUser') AS bad
+        FROM activities, latest WHERE "parentActivityId" IS NULL AND "policy.type" = 'backup'
+        GROUP BY coalesce("tenant.uuid", "tenant.id"), lower("resource.id"), "policy.id")
+    SELECT count(*) FROM pairs WHERE last_start >= moment - INTERVAL 336 HOUR AND (
+        moment - good > INTERVAL 36 HOUR OR (good IS NULL AND (bad > 0
+            OR moment - first_start > INTERVAL 36 HOUR)))"""
+
+
+@pytest.fixture
+def sql(tmp_path):
+    """Ask a snapshot of the demo data by plain SQL, as the view ``activities``."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        path = ak.write_snapshot(demo(), tmp_path / "demo.parquet")
+        connection.read_parquet(str(path)).create_view("activities")
+        connection.execute(RUNS)
+        yield lambda text: connection.sql(text).fetchall()
+
+
+def test_verdict_and_tenants_are_those_of_hand_written_sql(sql):
+    """Runs, failures and rates equal what plain SQL counts on a snapshot of the same frame."""
+    [(failed, decided)] = sql("""SELECT count(*) FILTER (WHERE outcome = 'failed'),
+        count(outcome) FROM runs""")
+    summary = report().summary
+    assert (summary["n_failed"], summary["n_failed"] + summary["n_success"]) == (failed, decided)
+    assert summary["failure_rate"] == failed / decided
+    found = sql("""SELECT "tenant.id", count(*) FILTER (WHERE outcome = 'failed'), count(outcome)
+        FROM runs GROUP BY 1""")
+    counts = {tenant: numbers for tenant, *numbers in found}
+    for row in section(report(), "tenants").tables[0].rows:
+        bad, n = counts.get(row["tenant.id"], [0, 0])
+        assert (row["n_failed"], row["failure_rate"]) == (bad, bad / n if n else None)
+
+
+def test_reasons_are_those_of_hand_written_sql(sql):
+    """The resources that each reason touched equal what plain SQL counts."""
+    touched = sql("""SELECT count(DISTINCT lower("resource.id")) FROM runs
+        WHERE outcome = 'failed' GROUP BY coalesce("error_signature", "result.code"),
+        "result.error.domain", "result.error.code" ORDER BY 1 DESC LIMIT 15""")
+    rows = section(report(), "failures").tables[0].rows
+    assert [(row["n_resources"],) for row in rows] == touched
+
+
+def test_last_good_runs_are_those_of_hand_written_sql(sql):
+    """What is past its target equals what plain SQL finds with one target for all."""
+    made = build_report(demo(), targets="36h")
+    [(found,)] = sql(STALE)
+    assert made.summary["n_stale"] == section(made, "freshness").tables[0].total == found
+
+
+FIRST, MINUTES = pd.Timestamp("2026-03-01T06:00", tz="UTC"), pd.Timedelta(10, "min")
+
+
+def days_of(codes, name="one", tenant="1"):
+    """Make the daily backups of one resource, with these results from `FIRST` on."""
+    items = [
+        {
+            "id": 2**60 + hash_of(name) * 1000 + day, "type": "backup", "state": "completed",
+            "tenant": {"id": tenant, "uuid": f"uuid-{tenant}", "name": f"Tenant {tenant}",
+                       "locator": f"/1/{tenant}/"},
+            "resource": {"id": name, "name": name}, "executor": {"id": "agent"},
+            "policy": {"id": "p", "name": "Nightly", "type": "backup"}, "result": {"code": code},
+            **dict.fromkeys(("createdAt", "startedAt"), at.isoformat()),
+            **dict.fromkeys(("completedAt", "updatedAt"), (at + MINUTES).isoformat()),
+        }
+        for day, code in enumerate(codes)
+        for at in [FIRST + pd.Timedelta(day, "D")]
+    ]  # fmt: skip
+    return ak.flatten(items)
+
+
+def hash_of(name):
+    """Give every name its own ids, the same on every day."""
+    return sum(ord(sign) * 31**place for place, sign in enumerate(name))
+
+
+CASES = {
+    # fourteen days of results: the kind of job that they make on the last day
+    "new": ["ok"] * 11 + ["error"] * 3,
+    "recurring": ["ok"] * 5 + ["error"] + ["ok"] * 6 + ["error"] * 2,
+    "chronic": ["error"] * 14,
+    "recovered": ["ok"] * 4 + ["error"] * 2 + ["ok"] * 8,
+    "fine": ["ok"] * 14,
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_failures_are_classed_against_the_period_before(kind):
+    """New, recurring, chronic and recovered follow from the runs of both periods."""
+    df = days_of(CASES[kind])
+    scope = scope_of(df, as_of=FIRST + pd.Timedelta(14, "D"), targets="100d")
+    found = act.jobs(scope, act_ages(scope), act_running(scope))
+    classes = [row["class"] for row in found.rows]
+    assert classes == ([kind] if kind in {"new", "recurring", "chronic"} else [])
+    assert len(found.recovered) == (kind == "recovered")
+
+
+def test_the_list_ranks_by_target_then_streak_then_class():
+    """Past the target comes first, then three in a row, then a single failure."""
+    parts = {"old": ["ok"] + ["error"] * 13, "alarm": ["ok"] * 11 + ["error"] * 3,
+             "once": ["ok"] * 13 + ["error"]}  # fmt: skip
+    df = pd.concat([days_of(codes, name) for name, codes in parts.items()], ignore_index=True)
+    scope = scope_of(df, as_of=FIRST + pd.Timedelta(14, "D"), targets="10d")
+    found = act.jobs(scope, act_ages(scope), act_running(scope))
+    assert [row["resource.name"] for row in found.rows] == ["old", "alarm", "once"]
+    assert found.rows[0]["why"].startswith("no good run for 14 d (target 10 d); 13 failures")
+    assert found.rows[1]["streak"] == 3
+
+
+def test_a_backup_that_stopped_is_listed_without_a_failure():
+    """Past its target although nothing failed, a resource is overdue, and the list says why."""
+    df = pd.concat([days_of(["ok"] * 8, "stopped"), days_of(["ok"] * 14, "fine")])
+    scope = scope_of(df, as_of=FIRST + pd.Timedelta(14, "D"))
+    [job] = act.jobs(scope, act_ages(scope), act_running(scope)).rows
+    assert (job["resource.name"], job["class"]) == ("stopped", "overdue")
+    assert "no run has ended for 7 d" in job["reason"]
+
+
+def test_targets_follow_names_and_rhythm():
+    """The first pattern that fits a plan's name counts; without targets its rhythm does."""
+    table = pd.DataFrame({"policy.name": ["Weekly full", "Nightly", None]})
+    usual = pd.Series([7 * 86_400.0, 86_400.0, float("nan")])
+    named = target_seconds(table, usual, {"*WEEKLY*": "8d", "Night*": "36h"})
+    assert named[:2] == [8 * 86_400, 36 * 3_600]
+    assert pd.isna(named[2])
+    assert target_seconds(table, usual, "2d") == [2 * 86_400] * 3
+    assert target_seconds(table, usual, None) == [14 * 86_400, 3 * 86_400, 3 * 86_400]
+
+
+def test_no_run_is_not_no_data():
+    """A day without a run is “no run” where data covers it, and “no data” where it does not."""
+    df = days_of(["ok"] * 8)
+    end = FIRST + pd.Timedelta(14, "D")
+    covered = section(build_report(df, as_of=end), "calendar").tables[0].rows[0]
+    assert (covered["idle"], covered["unseen"]) == (7, 0)
+    beyond = (FIRST + pd.Timedelta(7, "D"), end + pd.Timedelta(3, "D"))
+    ahead = section(build_report(df, as_of=end, period=beyond), "calendar").tables[0].rows[0]
+    assert (ahead["idle"], ahead["unseen"]) == (6, 4)
+    df.attrs[ATTRS] = {"complete": False}
+    broken = section(build_report(df, as_of=end), "calendar").tables[0].rows[0]
+    assert (broken["idle"], broken["unseen"]) == (0, 7)
+
+
+def test_partial_tenants_are_withheld_and_the_others_are_not():
+    """Of two tenants in an archive, only the one with a gap loses its rates, in no rate of all."""
+    whole, gap = days_of(["ok"] * 14, "a", tenant="1"), days_of(["error"] * 14, "b", tenant="2")
+    df = pd.concat([whole, gap], ignore_index=True)
+    end = FIRST + pd.Timedelta(14, "D")
+    line = {"base_url": "u", "filter": "ak.Filter()", "since": None, "until": end.isoformat()}
+    df.attrs[ATTRS] = {"coverage": [
+        line | {"tenant": "uuid-1", "status": "complete"},
+        line | {"tenant": "uuid-2", "status": "partial"},
+    ]}  # fmt: skip
+    made = build_report(df)
+    rates = {
+        row["tenant.id"]: row["failure_rate"] for row in section(made, "tenants").tables[0].rows
+    }
+    assert rates == {"1": 0.0, "2": "withheld"}
+    assert (made.summary["failure_rate"], made.summary["complete"]) == (0.0, False)
+    assert made.banners[0].title == "Incomplete data of 1 tenant."
+
+
+def test_a_customer_gets_one_tenant_in_plain_words():
+    """The customer's report has the numbers of the tenant, other words, and no other tenant."""
+    name = demo()["tenant.name"].value_counts().index[0]
+    made = build_report(demo(), profile="customer", where=Filter(tenant=name))
+    same = build_report(demo(), where=Filter(tenant=name))
+    assert made.summary == same.summary
+    assert [one.key for one in made.sections] == [one.key for one in same.sections]
+    assert section(made, "act").title == "What needs attention"
+    with pytest.raises(ak.ConfigError, match="is for one tenant, and the selection has"):
+        build_report(demo(), profile="customer")
+
+
+def test_every_cap_and_section_is_there():
+    """Sections 2 to 9 come in order, and each table that is cut says of how many rows."""
+    keys = "act tenants freshness failures durations load calendar quality method"
+    assert " ".join(one.key for one in report().sections) == keys
+    for one in report().sections:
+        assert one.text or one.tables
+        for table in one.tables:
+            cut = len(table.rows) < table.total
+            assert (f"{len(table.rows):,} of {table.total:,}" in table.caption) == cut
+
+
+def test_manifest_rebuilds_the_report():
+    """The arguments in the manifest make the same report again, and its hash knows the rows."""
+    given = report().manifest["arguments"]
+    again = given | {"policy": ak.OutcomePolicy(**given["policy"])}
+    assert render_report(demo(), **again) == page()
+    fewer = build_report(demo().iloc[1:], **again).manifest
+    assert fewer["content_hash"] != report().manifest["content_hash"]
+    text = re.search(r'<pre id="manifest-json">(.*?)</pre>', page(), re.DOTALL)[1]
+    assert json.loads(unescape(text)) == report().manifest
+
+
+@given(
+    moment=st.datetimes(pd.Timestamp(1990, 1, 1), pd.Timestamp(2035, 1, 1)),
+    name=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Beirut", "Asia/Kolkata", "Pacific/Apia"]),
+    span=st.sampled_from(["24h", "7d", "31d"]),
+)
+@settings(max_examples=60)
+def test_days_of_a_period_follow_each_other(moment, name, span):
+    """The days begin with the period, at midnights from then on, and end before its end."""
+    zone = ZoneInfo(name)
+    period, _ = read_period(span, pd.Timestamp(moment, tz="UTC"), zone)
+    starts = day_starts(period, name)
+    assert starts[0] == period.since
+    assert starts.is_monotonic_increasing
+    assert starts[-1] < period.until
+    walls = [at.tz_convert(zone) for at in starts[1:]]
+    assert all(wall.hour <= 1 and not wall.minute for wall in walls)
+
+
+@pytest.mark.parametrize("targets", ["soon", {"*": "1x"}, {"*": "0d"}])
+def test_bad_targets_give_one_clear_error(targets):
+    """A target that is no span is named, with what to give instead."""
+    with pytest.raises(ak.ConfigError, match="cannot read the target"):
+        build_report(few(), targets=targets)
+
+
+def test_page_of_much_data_stays_small():
+    """The caps keep the page small however many tenants and resources there are."""
+    df = demo().copy()
+    df["tenant.id"] = (df["id"] % 997).astype("str")
+    df["resource.id"] = df["resource.id"] + (df["id"] % 31).astype("str")
+    assert len(render_report(df, period="21d").encode()) < 1_500_000

@@ -236,11 +236,13 @@ def _partial(
         scope: places.loc[places["tenant.uuid"] == scope[1], "tenant.locator"].dropna().tolist()
         for scope in whole
     }
-    return frozenset(
-        str(place["tenant.id"])
-        for place in places.to_dict("records")
-        if not _is_whole(str(place["tenant.locator"]), whole, above)
+    tenants = places["tenant.id"].astype("str").tolist()
+    partial = frozenset(
+        tenant
+        for tenant, locator in zip(tenants, places["tenant.locator"].astype("str"), strict=True)
+        if not _is_whole(locator, whole, above)
     )
+    return None if partial == frozenset(tenants) else partial
 
 
 def _is_whole(locator: str, whole: Mapping[Any, bool], above: Mapping[Any, Sequence[str]]) -> bool:
