@@ -13,6 +13,7 @@ import activitykit as ak
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+SCHEDULES = ("cron", "ini", "bat")
 COLUMNS = re.compile(r"(?<=<!-- columns: ).*?(?=<!-- end of columns -->)", re.DOTALL)
 
 
@@ -55,7 +56,7 @@ def account(monkeypatch, tmp_path):
 def test_no_block_is_left_out():
     """Every code block is in a language that a test below runs."""
     fences = README.read_text(encoding="utf-8").count("```")
-    assert fences == 2 * (len(blocks("python")) + len(blocks("bash")))
+    assert fences == 2 * sum(len(blocks(one)) for one in ("python", "bash", *SCHEDULES))
 
 
 @pytest.mark.usefixtures("account")
@@ -63,6 +64,17 @@ def test_no_block_is_left_out():
 def test_python_blocks_run(code):
     """Each Python block works as pasted."""
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - our own front page
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("language", SCHEDULES)
+def test_schedules_run_a_command_that_there_is(language):
+    """What cron, systemd or the Task Scheduler would start at night is a sync that runs."""
+    [block] = blocks(language)
+    words = re.search(r"activitykit(?:\.exe)? (sync) \S+[\\/](archive)\b", block).groups()
+    done = subprocess.run([sys.executable, "-m", "activitykit", *words], check=False)
+    assert (done.returncode, Path("archive/activities").is_dir()) == (0, True)
+    assert block.count("05:15") + block.count("15 5 * * *") == 1
 
 
 @pytest.mark.usefixtures("account")
