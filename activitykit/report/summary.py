@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from activitykit.errors import ConfigError
 from activitykit.palette import COLOUR, MARK
 from activitykit.report.cells import NOTHING, cell_text
-from activitykit.report.content import Report, Section
+from activitykit.report.content import Cells, Report, Section, Table
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -34,7 +34,8 @@ def summary_html(report: Report) -> str:
     """
     page = _template().render(
         report=report, sections=_sections(report), closing=_CLOSING,
-        cell=partial(cell_text, tz=report.tz),
+        cell=partial(cell_text, tz=report.tz), head=partial(_head, tz=report.tz),
+        facts=partial(_facts, tz=report.tz),
     )  # fmt: skip
     return page.strip() + "\n"
 
@@ -70,17 +71,22 @@ def _paragraphs(report: Report) -> Iterator[str]:
         yield from map(_wrapped, section.text)
         for table in section.tables:
             yield from filter(None, [_wrapped(table.caption)])
-            first, *others = table.columns
             for number, row in enumerate(table.rows, 1):
-                # a table is wider than a mail, so each row becomes a few lines
-                facts = [
-                    f"{label}: {text}"
-                    for key, label, kind in others
-                    if (text := cell_text(row.get(key), kind, report.tz)) != NOTHING
-                ]
-                head = f"{number}. {cell_text(row.get(first.key), first.kind, report.tz)}"
-                yield "\n".join([head, _wrapped("   " + "; ".join(facts), indent="   ")])
+                facts = "; ".join(_facts(row, table, report.tz))
+                head = f"{number}. {_head(row, table, report.tz)}"
+                yield "\n".join([head, _wrapped(f"   {facts}", indent="   ")])
     yield _CLOSING
+
+
+def _head(row: Cells, table: Table, tz: str) -> str:
+    first = table.columns[0]
+    return cell_text(row.get(first.key), first.kind, tz)
+
+
+def _facts(row: Cells, table: Table, tz: str) -> list[str]:
+    """Say what the other cells of a row hold, since a mail has no room for a table of many."""
+    told = ((label, cell_text(row.get(key), kind, tz)) for key, label, kind in table.columns[1:])
+    return [f"{label}: {text}" for label, text in told if text != NOTHING]
 
 
 def _wrapped(text: str, *, indent: str = "") -> str:
