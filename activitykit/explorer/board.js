@@ -7,6 +7,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const DEBOUNCE_MS = 150;
+const WIDE = new Set(["createdAt", "outcome", "duration_s"]);
 const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const count = new Intl.NumberFormat("en-US").format;
 /** @param {number} part @param {number} whole */
@@ -525,13 +526,13 @@ function week({ send, tip }) {
   const zone = h("span", { class: "ak-soft" });
   const element = panel("Weekday and hour of creation", zone, what);
   const body = h("tbody");
-  const hours = Array.from({ length: 24 }, (_, hour) => h("th", { scope: "col" }, hour % 6 ? "" : String(hour), h("span", { class: "ak-hidden" }, hour % 6 ? String(hour) : "")));
+  const hours = Array.from({ length: 24 }, (_, hour) => h("th", { scope: "col", "aria-label": String(hour) }, hour % 6 ? "" : String(hour)));
   const cells = WEEKDAYS.flatMap((day) => {
     const made = hours.map(() => h("button", { type: "button", tabindex: "-1" }));
     body.append(h("tr", {}, h("th", { scope: "row" }, day), ...made.map((one) => h("td", {}, one))));
     return made;
   });
-  const grid = h("table", { class: "ak-week" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, h("span", { class: "ak-hidden" }, "Weekday")), ...hours)), body);
+  const grid = h("table", { class: "ak-week" }, h("thead", {}, h("tr", {}, h("th", { scope: "col", "aria-label": "Weekday" }), ...hours)), body);
   element.append(grid);
   roving(grid, "button", 24);
   const first = cells[0];
@@ -578,7 +579,7 @@ function table({ send, about }) {
     showMenu(shown);
     fill(head, shown.columns, () => h("th", { scope: "col" }, h("button", { type: "button" })), (cell, [name, title]) => {
       put(cell, "aria-sort", name !== shown.sort ? null : shown.descending ? "descending" : "ascending");
-      put(cell, "class", name === "duration_s" ? "num" : null);
+      put(cell, "class", WIDE.has(name) ? name : null);
       say(cell.firstChild, title);
       put(cell.firstChild, "title", `Sort by ${title}`);
       cell.firstChild.onclick = () => send("order", { name });
@@ -589,7 +590,7 @@ function table({ send, about }) {
       line.onclick = () => send("details", { id: open ? "" : row.id });
       fill(line, shown.columns, () => h("td"), (cell, [name], i) => {
         const text = row.cells[i] ?? "";
-        put(cell, "class", name === "duration_s" ? "num" : null);
+        put(cell, "class", WIDE.has(name) ? name : null);
         put(cell, "title", text);
         const inner = i ? h("bdi", {}, text) : h("button", { type: "button", class: "ak-link", tabindex: "-1", "aria-expanded": String(open) }, text);
         if (cell.textContent === text && cell.lastElementChild?.tagName === inner.tagName && name !== "outcome") {

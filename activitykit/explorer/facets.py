@@ -237,7 +237,7 @@ def tenant_tree(cube: "Cube") -> Facet | None:
     codes = np.array([number.get(path, len(known)) for path in [*paths, ()]])
     taken = {value for name in ("id", "uuid", "name") for value in cube.column(f"tenant.{name}")[1]}
     return Facet(
-        TREE, "Tenant", "tenant", [names.get(i, path[-1]) for i, path in enumerate(known)],
+        TREE, "Tenant", "tenant", [names.get(i, f"#{path[-1]}") for i, path in enumerate(known)],
         [(term,) for term in terms], small(codes, len(known))[rows],
         odd=frozenset(i for i, term in enumerate(terms) if term in taken),
         also=[(names[i],) if i in names else () for i in range(len(known))],

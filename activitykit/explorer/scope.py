@@ -69,8 +69,8 @@ class Scope:
         """Give Python that leaves the other rows of a frame named ``rows`` out."""
         if not (self.roots and self.children):
             sign = {(True, False): "==", (False, True): "!="}.get((self.roots, self.children))
-            test = f'rows["parentActivityId"].fillna(0) {sign} 0' if sign else "[False] * len(rows)"
-            yield f"rows = rows[{test}]"
+            test = f'[rows["parentActivityId"].fillna(0) {sign} 0]' if sign else ".iloc[:0]"
+            yield f"rows = rows{test}"
         if not self.legacy:
             yield 'rows = rows[~ak.durations(rows)["legacy"]]'
         if self.reasons:
@@ -78,7 +78,7 @@ class Scope:
             yield f'rows = rows[rows["error_signature"].fillna(said).isin({list(self.reasons)!r})]'
         if self.hours:
             yield f'created = rows["createdAt"].dt.tz_convert({self.tz!r})'
-            hour = "24 * created.dt.dayofweek + created.dt.hour"
+            hour = "24 * created.dt.day_of_week + created.dt.hour"
             yield f"rows = rows[({hour}).isin({list(self.hours)!r})]"
 
 

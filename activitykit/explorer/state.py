@@ -141,7 +141,6 @@ def cards(selection: Selection, numbers: Headline) -> list[Json]:
     rate = "–" if math.isnan(numbers.failure_rate) else f"{100 * numbers.failure_rate:.1f} %"
     counted = f"{numbers.n_timed:,} durations"
     return [
-        _card("Matching", f"{numbers.matching:,}", f"of {numbers.total:,} activities"),
         _card("Runs", f"{numbers.runs:,}", runs),
         _card(
             "Failure rate",
