@@ -96,6 +96,7 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _make_top(self) -> None:
         self._text = widgets.Text(
+            description="Search",
             placeholder="Search names, types, titles, errors (Enter)",
             continuous_update=False,
             tooltip="Found anywhere in type, names, title or error texts, without regard to case",
@@ -230,6 +231,7 @@ class _FacetBox:
             lambda _: explorer.choose(lambda: altered(explorer.filter, facet.field, ()))
         )
         self.search = widgets.Text(
+            description=f"Search {title}",
             placeholder=f"Search {len(facet.labels):,}",
             continuous_update=False,
             tooltip=f"Part of the name under {title}; press Enter",
