@@ -54,9 +54,9 @@ def account(monkeypatch, tmp_path):
 
 
 def test_no_block_is_left_out():
-    """Every code block is in a language that a test below runs."""
+    """Every code block is in a language that a test below or in test_schedules runs."""
     fences = README.read_text(encoding="utf-8").count("```")
-    assert fences == 2 * sum(len(blocks(one)) for one in ("python", "bash", *SCHEDULES))
+    assert fences == 2 * sum(len(blocks(one)) for one in ("python", "bash", "yaml", *SCHEDULES))
 
 
 @pytest.mark.usefixtures("account")
@@ -70,7 +70,7 @@ def test_python_blocks_run(code):
 @pytest.mark.parametrize("language", SCHEDULES)
 def test_schedules_run_a_command_that_there_is(language):
     """What cron, systemd or the Task Scheduler would start at night is a sync that runs."""
-    [block] = blocks(language)
+    block = blocks(language)[0]
     words = re.search(r"activitykit(?:\.exe)? (sync) \S+[\\/](archive)\b", block).groups()
     done = subprocess.run([sys.executable, "-m", "activitykit", *words], check=False)
     assert (done.returncode, Path("archive/activities").is_dir()) == (0, True)
