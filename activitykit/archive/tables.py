@@ -91,6 +91,11 @@ class Tables:
         with self.told("create"):
             if "://" not in self.root:
                 Path(self.root).mkdir(parents=True, exist_ok=True)
+            elif other := self._held() - {ACTIVITIES, LEDGER}:
+                # a local folder is looked at before anything is asked of it
+                raise ArchiveError(
+                    f"{self.shown} is no archive, it holds {min(other)}; give a new or empty folder"
+                )
             for name, (fields, by) in _FIELDS.items():
                 if not DeltaTable.is_deltatable(f"{self.root}/{name}", self.options):
                     DeltaTable.create(
@@ -98,6 +103,18 @@ class Tables:
                         description=f"{name}, version {VERSION}", configuration=_REMEMBERED,
                         storage_options=self.options,
                     )  # fmt: skip
+
+    def _held(self) -> set[str]:
+        """Name what an object store holds at this place, unless there are tables already."""
+        from deltalake import DeltaTable
+        from deltalake.fs import DeltaStorageHandler
+        from pyarrow import fs
+
+        if DeltaTable.is_deltatable(f"{self.root}/{ACTIVITIES}", self.options):
+            return set()
+        store = fs.PyFileSystem(DeltaStorageHandler(self.root, self.options))
+        here = fs.FileSelector("", recursive=False, allow_not_found=True)
+        return {info.base_name for info in store.get_file_info(here)}
 
     def open(self, name: str, version: int | None = None) -> "DeltaTable":
         """Open a table in its latest state, or in an earlier one.
