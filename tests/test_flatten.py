@@ -130,6 +130,7 @@ def test_fast_and_plain_decoding_agree(items, batch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decode, "_BATCH_BYTES", batch)
         patch.setattr(decode, "_LARGEST_PAGE", 16 * batch)
+        patch.setattr(decode, "_MOST_ASIDE", 2 * batch)
         fast = [flatten_pages(pages * 2), flatten_pages([json.dumps(items * 2).encode()])]
         patch.setattr(decode.Shape, "read", lambda *_: None)
         patch.setattr(decode.Shape, "read_chunks", lambda *_: None)

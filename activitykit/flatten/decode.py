@@ -46,6 +46,8 @@ ARROW_TYPE: Final = {
 _BATCH_BYTES: Final = 1_000_000
 # longer pages are cut up, so that little of them is in memory as objects
 _LARGEST_PAGE: Final = 16 * _BATCH_BYTES
+# how much text of all paths and types together may wait to be read
+_MOST_ASIDE: Final = 32 * _BATCH_BYTES
 # for more types of activity than that, they share a struct
 _MAX_SHAPES: Final = 1_000
 _INT64: Final = range(-(2**63), 2**63)
@@ -179,10 +181,10 @@ def decode(chunks: Iterable[bytes]) -> Decoded:
         if size >= _BATCH_BYTES:
             _add_chunks(found, batch)
             batch, size = [], 0
+            if sum(aside.size for aside in found.aside.values()) > _MOST_ASIDE:
+                _add_all_aside(found)
     _add_chunks(found, batch)
-    with collector_paused():
-        while found.aside:
-            _add_aside(found, *next(iter(found.aside)))
+    _add_all_aside(found)
     if found.refused:
         raise FlattenError(
             f"{len(found.refused)} item(s) are no activities, by position from 0:"
@@ -313,6 +315,12 @@ def _by_type(root: Shape, columns: Columns, n: int) -> dict[object, list[int]]:
     for i, kind in enumerate([None] * n if root.nested.get("type") else root.of("type", columns)):
         members.setdefault(kind, []).append(i)
     return members
+
+
+def _add_all_aside(found: Decoded) -> None:
+    with collector_paused():
+        while found.aside:
+            _add_aside(found, *next(iter(found.aside)))
 
 
 def _add_aside(found: Decoded, path: Path, group: object) -> None:
