@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -97,7 +98,7 @@ def _load_file(source: str, *, whole: bool) -> pd.DataFrame:
     """Load all rows of a file; of a snapshot only the columns of a report, if they are enough."""
     if not whole and Path(source).suffix.lower() == ".parquet":
         return ak.read_snapshot(source, columns=needed_columns(None))
-    return load_source(source, ak.Filter(), verbose=False)
+    return ak.load(source, progress=sys.stderr.isatty())
 
 
 def _parts(
