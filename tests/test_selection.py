@@ -112,10 +112,10 @@ LABELS = {"ok": "OK", "warning": "Warning", "error": "Error", "cancelled": "Canc
 
 
 def test_counts_agree_with_pandas(df, cube):
-    """Options show what choosing them gives under the other filters, over 200 random ones."""
+    """Options show what choosing them gives under the other filters, over 60 random ones."""
     checked = 0
     base = Selection(cube)
-    for where in cases(df, 200):
+    for where in cases(df, 60):
         selection = base.where(where)
         for name in ["outcome", *FACETS]:
             facet = cube.facets[name]
@@ -134,7 +134,7 @@ def test_counts_agree_with_pandas(df, cube):
                 k: n for k, n in expected.items() if k not in odd
             }
             checked += sum(n > 0 for n in counts.values())
-    assert checked > 4_000  # else the filters would match next to nothing
+    assert checked > 1_200  # else the filters would match next to nothing
 
 
 def test_choosing_gives_the_count(df, cube):

@@ -31,6 +31,9 @@ function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** @param {Record<string, unknown>} [attributes] @param {...(Node | string)} children */
+const button = (attributes, ...children) => h("button", { type: "button", ...attributes }, ...children);
+
 /** Set an attribute if that changes anything; null and false take it off.
  * @param {Element} element @param {string} name @param {unknown} value */
 function put(element, name, value) {
@@ -169,12 +172,12 @@ function top({ root, send, about }) {
   const zones = [...new Set(["UTC", here, ...(Intl.supportedValuesOf?.("timeZone") ?? [])])];
   const zone = select("Time zone", zones.map((name) => [name, name]), (name) => send("zone", { zone: name }));
   const kinds = h("div", { role: "group", "aria-label": "Kinds of activities", class: "ak-kinds" });
-  const reset = h("button", { type: "button", title: "Show everything again", click: () => send("reset") }, "Reset");
+  const reset = button({ title: "Show everything again", click: () => send("reset") }, "Reset");
   const element = h("div", { class: "ak-bar" }, text, spans, ...edges.map((edge) => edge.label), zone, kinds, reset);
   return [element, (state) => {
     const focused = root.ownerDocument.activeElement === text && timer !== undefined;
     if (!focused && text.value !== state.text) text.value = state.text;
-    fill(spans, about().spans, () => h("button", { type: "button" }), (button, name) => {
+    fill(spans, about().spans, () => button(), (button, name) => {
       say(button, name);
       put(button, "title", name === "All" ? "All time" : `The last ${name} before the newest activity`);
       put(button, "aria-pressed", String(state.span === name));
@@ -224,15 +227,15 @@ function facetBox({ send }, first, hide) {
   const { name, title } = first;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const clear = h("button", { type: "button", class: "ak-link", title: `Take off what is chosen under ${title}`,
+  const clear = button({ class: "ak-link", title: `Take off what is chosen under ${title}`,
     click: () => send("clear", { facet: name }) }, "clear");
-  const close = h("button", { type: "button", class: "ak-link ak-hide", title: `Hide ${title}`, "aria-label": `Hide ${title}`, click: hide }, "✕");
+  const close = button({ class: "ak-link ak-hide", title: `Hide ${title}`, "aria-label": `Hide ${title}`, click: hide }, "✕");
   const find = h("input", { type: "search", "aria-label": `Search in ${title}`, input: () => {
     clearTimeout(timer);
     timer = setTimeout(() => send("find", { facet: name, text: find.value.trim() }), DEBOUNCE_MS);
   } });
   const list = h("ul", { "aria-label": title });
-  const more = h("button", { type: "button", class: "ak-link" });
+  const more = button({ class: "ak-link" });
   const element = h("section", { class: "ak-facet", "aria-label": title },
     h("div", { class: "ak-head" }, h("h3", {}, title), clear, close), find, list, more);
   roving(list, ".ak-option", 1);
@@ -243,9 +246,9 @@ function facetBox({ send }, first, hide) {
     if (event.key === "ArrowLeft") (event.target === only ? option?.focus() : fold?.ariaExpanded === "true" && fold.click());
   });
   const make = () => h("li", {},
-    h("button", { type: "button", class: "ak-fold", tabindex: "-1" }),
-    h("button", { type: "button", class: "ak-option", tabindex: "-1" }, h("span"), h("bdi"), h("em")),
-    h("button", { type: "button", class: "ak-link ak-only", tabindex: "-1" }, "only"));
+    button({ class: "ak-fold", tabindex: "-1" }),
+    button({ class: "ak-option", tabindex: "-1" }, h("span"), h("bdi"), h("em")),
+    button({ class: "ak-link ak-only", tabindex: "-1" }, "only"));
   /** @param {Facet} facet */
   const show = (facet) => {
     const most = Math.max(1, ...facet.options.map((option) => option.n));
@@ -290,7 +293,7 @@ function found({ send }) {
   return [element, (state) => {
     say(said, state.said);
     say(over, state.over);
-    fill(chips, state.chips, () => h("button", { type: "button" }, h("bdi"), h("span", { "aria-hidden": "true" }, " ×")), (chip, text, number) => {
+    fill(chips, state.chips, () => button({}, h("bdi"), h("span", { "aria-hidden": "true" }, " ×")), (chip, text, number) => {
       say(chip.firstChild, text);
       put(chip, "title", `Take off: ${text}`);
       put(chip, "aria-label", `Take off: ${text}`);
@@ -469,7 +472,7 @@ function groups({ send, about, tip }, which, title) {
   const foot = h("div", { class: "ak-lines-axis" });
   element.append(list, foot);
   roving(list, "button", 1);
-  const make = () => h("button", { type: "button", class: "ak-line", tabindex: "-1" }, h("bdi"), h("span", { class: "ak-track" }, h("i"), h("i")), h("em"));
+  const make = () => button({ class: "ak-line", tabindex: "-1" }, h("bdi"), h("span", { class: "ak-track" }, h("i"), h("i")), h("em"));
   return [element, (state) => {
     const { rows, ticks, by: now } = state[which];
     by.value = now;
@@ -504,7 +507,7 @@ function reasons({ send }) {
   roving(list, "button", 1);
   return [element, (state) => {
     const most = Math.max(1, ...state.reasons.map((one) => one.resources));
-    fill(list, state.reasons, () => h("button", { type: "button", class: "ak-line", tabindex: "-1" }, h("bdi"), h("em")), (line, one) => {
+    fill(list, state.reasons, () => button({ class: "ak-line", tabindex: "-1" }, h("bdi"), h("em")), (line, one) => {
       say(line.firstChild, one.label);
       say(line.lastChild, `${count(one.n)} on ${count(one.resources)}`);
       put(line, "title", one.label);
@@ -528,7 +531,7 @@ function week({ send, tip }) {
   const body = h("tbody");
   const hours = Array.from({ length: 24 }, (_, hour) => h("th", { scope: "col", "aria-label": String(hour) }, hour % 6 ? "" : String(hour)));
   const cells = WEEKDAYS.flatMap((day) => {
-    const made = hours.map(() => h("button", { type: "button", tabindex: "-1" }));
+    const made = hours.map(() => button({ tabindex: "-1" }));
     body.append(h("tr", {}, h("th", { scope: "row" }, day), ...made.map((one) => h("td", {}, one))));
     return made;
   });
@@ -564,7 +567,7 @@ function table({ send, about }) {
   const said = h("span", { class: "ak-soft" });
   /** @type {[string, string, (state: Table) => number][]} */
   const ways = [["«", "First page", () => 0], ["‹", "Page before", (t) => t.page - 1], ["›", "Next page", (t) => t.page + 1], ["»", "Last page", (t) => t.last]];
-  const turns = ways.map(([text, label]) => h("button", { type: "button", class: "ak-turn", title: label, "aria-label": label }, text));
+  const turns = ways.map(([text, label]) => button({ class: "ak-turn", title: label, "aria-label": label }, text));
   const [menu, showMenu] = columnMenu(send, about);
   const element = panel("Matching activities", said, ...turns, menu);
   const [head, body] = [h("tr"), h("tbody")];
@@ -577,7 +580,7 @@ function table({ send, about }) {
       button.onclick = () => send("page", { page: ways[i]?.[2](shown) });
     });
     showMenu(shown);
-    fill(head, shown.columns, () => h("th", { scope: "col" }, h("button", { type: "button" })), (cell, [name, title]) => {
+    fill(head, shown.columns, () => h("th", { scope: "col" }, button()), (cell, [name, title]) => {
       put(cell, "aria-sort", name !== shown.sort ? null : shown.descending ? "descending" : "ascending");
       put(cell, "class", WIDE.has(name) ? name : null);
       say(cell.firstChild, title);
@@ -592,7 +595,7 @@ function table({ send, about }) {
         const text = row.cells[i] ?? "";
         put(cell, "class", WIDE.has(name) ? name : null);
         put(cell, "title", text);
-        const inner = i ? h("bdi", {}, text) : h("button", { type: "button", class: "ak-link", tabindex: "-1", "aria-expanded": String(open) }, text);
+        const inner = i ? h("bdi", {}, text) : button({ class: "ak-link", tabindex: "-1", "aria-expanded": String(open) }, text);
         if (cell.textContent === text && cell.lastElementChild?.tagName === inner.tagName && name !== "outcome") {
           if (!i) put(cell.lastElementChild, "aria-expanded", String(open));
         } else cell.replaceChildren(...(name === "outcome" ? [sign(row)] : []), inner);
@@ -646,11 +649,11 @@ function details({ send }) {
 
 /** @param {Details} one @param {Send} send */
 function detailed(one, send) {
-  const copy = h("button", { type: "button", click: () => navigator.clipboard?.writeText(one.id) }, "Copy id");
-  const close = h("button", { type: "button", "aria-label": "Close the details", click: () => send("details", { id: "" }) }, "✕");
+  const copy = button({ click: () => navigator.clipboard?.writeText(one.id) }, "Copy id");
+  const close = button({ "aria-label": "Close the details", click: () => send("details", { id: "" }) }, "✕");
   /** @param {string} title @param {Brief[]} list */
   const related = (title, list) => list.length ? [h("h4", {}, title), h("ul", {}, ...list.map((other) => h("li", {}, sign(other),
-    h("button", { type: "button", class: "ak-link", title: other.outcome, click: () => send("details", { id: other.id }) }, other.label))))] : [];
+    button({ class: "ak-link", title: other.outcome, click: () => send("details", { id: other.id }) }, other.label))))] : [];
   return [
     h("div", { class: "ak-head" }, h("h3", {}, "Details"), copy, close),
     h("p", {}, sign(one), `${one.outcome}  `, h("b", {}, h("bdi", {}, one.operation))),
@@ -666,12 +669,12 @@ function detailed(one, send) {
 /** @param {Board} board @returns {View} */
 function handing({ send, about }) {
   const code = h("code");
-  const copy = h("button", { type: "button", click: () => navigator.clipboard?.writeText(code.textContent ?? "") }, "Copy");
+  const copy = button({ click: () => navigator.clipboard?.writeText(code.textContent ?? "") }, "Copy");
   const note = h("span", { role: "status" });
   /** @param {string} name @param {string} label @param {string} file */
   const act = (name, label, file) => {
     const path = h("input", { type: "text", value: file, "aria-label": `File for: ${label}`, size: "18" });
-    return h("span", { class: "ak-act" }, h("button", { type: "button", click: () => send("act", { name, path: path.value }) }, label), ...(file ? [path] : []));
+    return h("span", { class: "ak-act" }, button({ click: () => send("act", { name, path: path.value }) }, label), ...(file ? [path] : []));
   };
   const acts = { save: act("save", "Save as snapshot", "selection.parquet"), report: act("report", "Report of this selection", "report.html"), refresh: act("refresh", "Refresh", "") };
   const element = h("section", { class: "ak-panel ak-handing", "aria-label": "Take the selection with you" },

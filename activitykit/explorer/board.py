@@ -44,6 +44,7 @@ class Board(anywidget.AnyWidget):
         self._explorer = explorer
         self._look, self._seq = Look(), 0
         self._error: Json | None = None
+        self._answering = False
         self._views: tuple[Selection, Json] | None = None
         super().__init__()
         self.begin()
@@ -59,7 +60,8 @@ class Board(anywidget.AnyWidget):
     def changed(self) -> None:
         """Show another selection, from its first page."""
         self._look.page = 0
-        self.show()
+        if not self._answering:
+            self.show()
 
     def judged(self) -> None:
         """Show what is overdue, now that it is known."""
@@ -75,21 +77,28 @@ class Board(anywidget.AnyWidget):
         selection, look = self._explorer.selection, self._look
         if self._views is None or self._views[0] is not selection:
             self._views = selection, state.views(selection, look)
+        self._tell(
+            {
+                **self._views[1],
+                "table": state.rows(selection, look),
+                "details": state.details(selection, look),
+            }
+        )
+
+    def _tell(self, shown: Json) -> None:
         self.shown = {
-            **self._views[1],
-            "table": state.rows(selection, look),
-            "details": state.details(selection, look),
-            "note": self._explorer.note,
-            "error": self._error,
-            "seq": self._seq,
-        }
+            **shown, "note": self._explorer.note, "error": self._error, "seq": self._seq
+        }  # fmt: skip
         # as text, because ipywidgets looks for buffers in every element of anything else
         self.state = json.dumps(self.shown, ensure_ascii=False, allow_nan=False)
 
     def _heard(self, _: object, event: Event, __: object) -> None:
-        self._seq = int(event["seq"])
+        self._seq, self._answering = int(event["seq"]), True
         with self._explorer.told():
             if event["kind"] not in _TABLE_ALONE:
                 self._views = None
             events.answer(self._explorer, self._look, event)
-        self.show()
+            self.show()
+        self._answering = False
+        if self._error:
+            self._tell(self.shown)

@@ -45,6 +45,7 @@ ROOT, LEGACY, TIMED, RUNNING = 1, 2, 4, 8
 """The flags that `Cube.flags` adds up."""
 
 _QUARTER: Final = 15 * 60 * 10**9
+_LAST_QUARTER: Final = 2**63 // _QUARTER - 7 * 96
 
 BINS_PER_DECADE: Final = 10
 SHORTEST_S, DECADES = 0.1, 8
@@ -193,7 +194,9 @@ class Cube:
             quarters = self.created // _QUARTER
             new = np.diff(quarters, prepend=quarters[:1] - 1) != 0
             quarter, at = quarters[new], np.cumsum(new, dtype=np.int32) - 1
-            local = pd.DatetimeIndex(quarter * _QUARTER, tz="UTC").tz_convert(tz)
+            # days away from where 64-bit nanoseconds end, so that no zone leads beyond
+            whole = (quarter.clip(-_LAST_QUARTER, _LAST_QUARTER) * _QUARTER).view("datetime64[ns]")
+            local = pd.DatetimeIndex(whole, tz="UTC").tz_convert(tz)
             hour = np.array(24 * local.day_of_week + local.hour, dtype=np.uint8)
             hour[quarter == np.iinfo(np.int64).min // _QUARTER] = 7 * 24
             self._hours[tz] = hour[at]

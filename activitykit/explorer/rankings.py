@@ -109,9 +109,7 @@ def reasons(selection: Selection, limit: int = 6) -> list[Reason]:
     there.sort(key=lambda i: (
         -n_resources[i], -n[i], cube.reasons[i][0], *_last(cube.reasons[i][2], cube.reasons[i][1]),
     ))  # fmt: skip
-    return [
-        Reason._make((*cube.reasons[i], int(n[i]), int(n_resources[i]))) for i in there[:limit]
-    ]
+    return [Reason._make((*cube.reasons[i], int(n[i]), int(n_resources[i]))) for i in there[:limit]]
 
 
 def _last(*values: str | None) -> Iterator[tuple[bool, str]]:
