@@ -104,9 +104,18 @@ def _figure(scope: Scope, cells: pd.DataFrame, worst: pd.DataFrame, total: int) 
         name="calendar", draw=plots.calendar, frame=frame, height=1.1 + 0.24 * len(worst),
         caption=f"{cap}A row is a {what}, a column a day ({scope.tz}); those with most failed days"
         " on top. A dot is a day without a run; an empty square is a day without data, of which"
-        " nothing is known.",
+        f" nothing is known.{_cut(scope)}",
         alt=f"Outcomes by day of {counted(len(worst), 'resource')}; the table below sums them up.",
     )  # fmt: skip
+
+
+def _cut(scope: Scope) -> str:
+    """Say when the period leaves out a part of its first or last day."""
+    edges = [edge.tz_convert(scope.tz) for edge in scope.period[:2]]
+    if all(edge.tz_localize(None) == edge.tz_localize(None).normalize() for edge in edges):
+        return ""
+    first, last = (f"{edge:%H:%M}" for edge in edges)
+    return f" The first day counts from {first} on, the last one until {last}."
 
 
 def _told_apart(resources: pd.DataFrame) -> pd.DataFrame:
