@@ -123,6 +123,10 @@ def jupyter(folder: Path) -> Iterator[str]:
     with _homes() as environment:
         config = Path(environment["JUPYTER_CONFIG_DIR"], "jupyter_server_config.json")
         config.write_text(json.dumps(settings), encoding="utf-8")
+        # else it asks, over whatever is there, whether to fetch news
+        asks = Path(environment["JUPYTERLAB_SETTINGS_DIR"], "@jupyterlab", "apputils-extension")
+        asks.mkdir(parents=True)
+        (asks / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}', "utf-8")
         command = [sys.executable, "-m", "jupyterlab"]
         with served(command, f"http://127.0.0.1:{port}", "/api/status", environment) as url:
             yield url

@@ -146,6 +146,8 @@ def number(text):
 def test_it_opens(board, df):
     """All activities are there: in words, in the table, in every figure, and once."""
     assert board.page.locator("[class$=-picture]").is_hidden()
+    box = board.evaluate("board => board.closest('.jp-OutputArea').getBoundingClientRect().height")
+    assert box >= board.bounding_box()["height"]
     assert matching(board) == len(df)
     assert board.locator("tbody tr[class], .ak-table tbody tr").count() == 25
     figures = board.get_by_role("img").evaluate_all("all => all.map(one => one.ariaLabel)")
