@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
+import sys
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
 import jsonschema
 import pandas as pd
@@ -14,10 +17,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 import activitykit as ak
+from activitykit.moments import to_timestamp
 from activitykit.report import as_json, markdown, summary
 from activitykit.report.cells import cell_text
 from activitykit.report.content import Banner, Change, Column, Figure, Kpi, Report, Section, Table
+from activitykit.report.pdf import to_pdf
 from activitykit.report.period import Period
+from activitykit.report.sources import needed_since
 from activitykit.report.spreadsheet import write_csv
 
 WILD = '=cmd|`<b>*[x](https://evil.example)*_y_ {{ 7 * 191 }}\\ & #1 ~~z~~ $a$ www.evil.example "'
@@ -218,3 +224,63 @@ def test_csv_without_a_folder_is_one_error(tmp_path):
     with pytest.raises(ak.ConfigError, match="cannot write"):
         write_csv(ak.flatten([{"id": 7}]), tmp_path / "none" / "a.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser of the Chromium family")
+def test_pdf_is_the_printed_page(monkeypatch):
+    """It has the title of the page and the date of the data; the same page, the same bytes."""
+    monkeypatch.setenv("ACTIVITYKIT_BROWSER", CHROMIUM)
+    page = "<!doctype html><title>Ours</title><h1>Failures</h1>"
+    first, second = to_pdf(page, made=AT), to_pdf(page, made=AT)
+    assert first == second
+    assert first.startswith(b"%PDF-")
+    assert b"(D:20260301120000+00'00')" in first
+    assert b"Ours" in first
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [(None, "none of them is installed"), ("no-such-program", "no such program"),
+     ("false", "printed no PDF"), (sys.executable, "printed no PDF: ")],
+)  # fmt: skip
+def test_without_a_browser_there_is_one_clear_error(monkeypatch, program, says):
+    """What is missing or does not print is named, with what to do."""
+    monkeypatch.delenv("ACTIVITYKIT_BROWSER", raising=False)
+    if program is None:
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+    else:
+        monkeypatch.setenv("ACTIVITYKIT_BROWSER", program)
+    with pytest.raises(ak.ConfigError, match=says):
+        to_pdf("<p>", made=AT)
+
+
+def test_a_file_is_no_source(tmp_path):
+    """The name of a file gives one error that shows how to load it."""
+    for source in ("a.parquet", Path("a.parquet")):
+        with pytest.raises(ak.ConfigError, match=r"load it first: ak\.load\('a\.parquet'\)"):
+            ak.write_report(source, tmp_path / "r.html")
+    with pytest.raises(ak.ConfigError, match="not of list"):
+        ak.render_report([{"id": 7}])
+
+
+def test_an_unknown_ending_is_refused_before_anything(tmp_path):
+    """When neither ending nor format says what to write, nothing is computed."""
+    for name in ("report", "report.docx"):
+        with pytest.raises(ak.ConfigError, match="choose html, md, json, pdf"):
+            ak.write_report(None, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("asked", "since"),
+    [({"period": "7d"}, "31d"), ({"period": "month"}, "2026-01-01"), ({"period": "24h"}, "31d"),
+     ({"targets": {"*": "60d", "a": "1d"}}, "60d"),
+     ({"period": ("2025-12-01", "0s")}, "2025-09-02")],
+)  # fmt: skip
+def test_what_a_report_needs_of_an_archive(asked, since):
+    """It needs both periods, as much as the longest target, and at least a month."""
+    moment = pd.Timestamp("2026-03-01T00:00Z")
+    needed = needed_since(**{"period": "7d", **asked}, as_of=moment)
+    assert needed == to_timestamp(since, now=moment)
