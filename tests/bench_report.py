@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,7 @@ from bench import Figure, costs
 import activitykit as ak
 
 SIMULATED, ROWS = 50_000, 1_000_000
-MONTHS = 24
+MONTHS, AT_ONCE = 24, 10
 ARCHIVED = 50_000_000 if os.environ.get("LONG") else 2_000_000
 UNTIL = pd.Timestamp("2026-11-01T06:00:00Z")
 MONTH = pd.Timedelta(30, "D")
@@ -50,38 +51,34 @@ def write_archive(path: Path) -> None:
     archive = ak.Archive(path)
     archive._tables.create()
     settings = WriterProperties(compression="ZSTD", compression_level=6)
-    for part in range(0, ARCHIVED // MONTHS, SIMULATED):
-        size = min(SIMULATED, ARCHIVED // MONTHS - part)
-        items = ak.demo.simulate(size, seed=part + 1, until=UNTIL)
-        page = b'{"items":[' + b",".join(_json(items)) + b"]}"
-        plain = rows.to_rows([page], None, "https://bench")
-        for month in range(MONTHS):
-            moved = _moved(plain, month, part)
+    items = ak.demo.simulate(SIMULATED, seed=1, until=UNTIL)
+    page = b'{"items":[' + b",".join(map(orjson.dumps, items)) + b"]}"
+    plain = rows.to_rows([page], None, "https://bench")
+    for month in range(MONTHS):
+        left, fleet = ARCHIVED // MONTHS, 0
+        while left > 0:
+            fleets = range(fleet, fleet + min(AT_ONCE, -(-left // SIMULATED)))
+            moved = pa.concat_tables(_moved(plain, month, one) for one in fleets)[:left]
             write_deltalake(
-                archive._tables.open(ACTIVITIES), moved, mode="append", writer_properties=settings
-            )
+                archive._tables.open(ACTIVITIES), moved.sort_by("id"), mode="append",
+                writer_properties=settings,
+            )  # fmt: skip
+            left, fleet = left - len(moved), fleets.stop
     archive._tables.note(
         dict.fromkeys(ledger.SCOPE, "x")
         | {"kind": ledger.SLICE, "since": UNTIL - MONTHS * MONTH, "until": UNTIL, "ended": True,
            "watermark": UNTIL, "fetched_at": UNTIL, "rows": 0, "changed": 0}
     )  # fmt: skip
-    archive.compact()
 
 
-def _json(items: Iterator[dict[str, object]]) -> Iterator[bytes]:
-    import orjson
-
-    return map(orjson.dumps, items)
-
-
-def _moved(table: pa.Table, months: int, part: int) -> pa.Table:
+def _moved(table: pa.Table, months: int, fleet: int) -> pa.Table:
     """Put rows some months back, with ids and machines of their own."""
     from activitykit.archive import rows
 
     back = pa.scalar(months * MONTH.to_pytimedelta(), pa.duration("us"))
     own = {name: pc.subtract(table[name], back) for name in TIMES}
-    own["id"] = pc.add(table["id"], part - months * 10**15)
-    head = pa.scalar(f"{part}-")
+    own["id"] = pc.add(table["id"], fleet - months * 10**15)
+    head = pa.scalar(f"{fleet}-")
     own |= {name: pc.binary_join_element_wise(head, table[name], "") for name in OWN}
     own["month"] = rows.months(own["createdAt"])
     nothing = pa.nulls(len(table), pa.string())
