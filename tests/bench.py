@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-PARTS = ("imports", "flatten", "fetch", "stats", "sql", "explorer")
+PARTS = ("imports", "flatten", "fetch", "archive", "snapshot", "stats", "sql", "explorer")
 LIBRARIES = (
     "activitykit",
     "pandas",
