@@ -65,8 +65,8 @@ class Archive:
             ) from error
         root = os.fspath(path).rstrip("/")
         self._tables = Tables(root=root, options=dict(storage_options or {}))
-        if "://" not in root:
-            _refuse_other(Path(root))
+        if "://" not in self._tables.folder:
+            _refuse_other(Path(self._tables.folder))
 
     def __repr__(self) -> str:
         return f"Archive({self._tables.shown!r})"
@@ -234,7 +234,7 @@ class Archive:
         table, notes = self._opened(where, version, at)
         names = None if columns is None else list(columns)
         with self._tables.told("read"):
-            dataset = candidates(table.to_pyarrow_dataset(), where)
+            dataset = candidates(table, where)
             df = None if names is None else narrow.read_stored(dataset, names, where)
             if df is None:
                 df = flatten_pages(rows.to_pages(dataset.to_table()))
@@ -294,7 +294,7 @@ class Archive:
             warnings.warn(ledger.gaps(notes), stacklevel=2)
         with self._tables.told("read"):
             folder = f"{self._tables.folder}/{ACTIVITIES}"
-            return opened(table.to_pyarrow_dataset(), folder, where, engine)
+            return opened(table, folder, where, engine)
 
     def export(self, path: str | os.PathLike[str], where: Filter | None = None) -> Path:
         """Write activities to one plain Parquet file, for Excel, Spark, Polars and others.
@@ -330,7 +330,7 @@ class Archive:
         if not notes["complete"]:
             warnings.warn(ledger.gaps(notes), stacklevel=2)
         with self._tables.told("export"):
-            export.write(table.to_pyarrow_dataset(), Path(path), where, notes)
+            export.write(table, Path(path), where, notes)
         return Path(path)
 
     def _opened(

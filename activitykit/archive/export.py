@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,9 @@ from activitykit.files import replacing
 from activitykit.filters import Filter
 from activitykit.flatten import flatten_pages
 
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 _KEY: Final = b"activitykit.export"
 _ROWS_PER_GROUP: Final = 100_000
 _INNER: Final = {"month", rows.MISFIT}
@@ -24,20 +27,20 @@ COLUMNS: Final = [
 """What an exported file holds."""
 
 
-def write(dataset: Any, path: Path, where: Filter | None, notes: Mapping[str, Any]) -> int:  # noqa: ANN401
+def write(table: "DeltaTable", path: Path, where: Filter | None, notes: Mapping[str, Any]) -> int:
     """Write the rows of a filter, as `Archive.export` says; give their number."""
     import pyarrow.parquet as pq
 
     about = {_KEY: json.dumps(dict(notes), sort_keys=True).encode()}
     schema = pa.schema([rows.FIELDS.field(name) for name in COLUMNS], metadata=about)
-    found = batches(candidates(dataset, where), rows.FIELDS.names)
+    found = batches(candidates(table, where), rows.FIELDS.names)
     chosen = found if where is None else (_selected(batch, where) for batch in found)
     written = 0
     # snappy is what every reader of Parquet knows
     with replacing(path) as file, pq.ParquetWriter(file, schema, compression="snappy") as writer:
-        for table in _gathered(batch.select(COLUMNS) for batch in chosen):
-            writer.write_table(table.cast(schema))
-            written += len(table)
+        for part in _gathered(batch.select(COLUMNS) for batch in chosen):
+            writer.write_table(part.cast(schema))
+            written += len(part)
     return written
 
 

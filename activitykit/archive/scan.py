@@ -4,12 +4,15 @@ import glob
 import re
 from collections.abc import Iterator, Sequence
 from functools import reduce
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from activitykit.archive.conditions import ARROW, Dialect, between, exactly
+from activitykit.archive.conditions import ARROW, Dialect, exactly, file_bounds
 from activitykit.archive.rows import FIELDS
 from activitykit.errors import ConfigError
 from activitykit.filters import Filter
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 Engine = Literal["duckdb", "polars", "spark", "arrow"]
 
@@ -22,13 +25,13 @@ _MODULE: Final = {"spark": "pyspark"}
 _WILDCARD: Final = re.compile(r"([\\*?{}\[\]])")
 
 
-def opened(dataset: Any, folder: str, where: Filter | None, engine: Engine) -> Any:  # noqa: ANN401
+def opened(table: "DeltaTable", folder: str, where: Filter | None, engine: Engine) -> Any:  # noqa: ANN401
     """Open the rows of a filter, as `Archive.scan` says.
 
     Parameters
     ----------
-    dataset
-        The rows of one state of the archive.
+    table
+        The rows in one state.
     folder
         Where their files are: a path, or the URL of an object store.
     where, engine
@@ -38,11 +41,11 @@ def opened(dataset: Any, folder: str, where: Filter | None, engine: Engine) -> A
         raise ConfigError(f"engine={engine!r}; choose {', '.join(get_args(Engine))}")
     try:
         if engine == "duckdb":
-            return _duckdb(dataset, folder, where)
+            return _duckdb(table, folder, where)
         if engine == "spark":
-            return _spark(dataset, folder, where)
-        for condition in [] if where is None else exactly(dataset, where, ARROW):
-            dataset = dataset.filter(condition)
+            return _spark(table, folder, where)
+        dataset = table.to_pyarrow_dataset(file_pruning_predicate=file_bounds(where))
+        dataset = reduce(lambda rows, one: rows.filter(one), exactly(table, where, ARROW), dataset)
         if engine == "polars":
             import polars as pl
 
@@ -60,21 +63,23 @@ def batches(dataset: Any, columns: Sequence[str]) -> Iterator[Any]:  # noqa: ANN
     )
 
 
-def _files(dataset: Any, folder: str, where: Filter | None) -> list[str]:  # noqa: ANN401
+def _files(table: "DeltaTable", folder: str, where: Filter | None) -> list[str]:
     """Give the files that may hold matching rows, by the bounds that the log keeps of each."""
-    fragments = dataset.get_fragments(filter=None if where is None else between(where, ARROW))
-    return sorted(f"{folder}/{fragment.path}" for fragment in fragments)
+    found = table.file_uris(file_pruning_predicate=file_bounds(where))
+    # the library writes the folder with escapes, which are none to other readers
+    return ["/".join([folder, *uri.split("/")[-2:]]) for uri in found]
 
 
-def _duckdb(dataset: Any, folder: str, where: Filter | None) -> Any:  # noqa: ANN401
+def _duckdb(table: "DeltaTable", folder: str, where: Filter | None) -> Any:  # noqa: ANN401
     import duckdb
 
-    files = _files(dataset, folder, where)
+    files = _files(table, folder, where)
     connection = duckdb.connect()
     if not files:
         return connection.from_arrow(FIELDS.empty_table())
     if "://" in folder:
         # DuckDB would need an extension and credentials of its own
+        dataset = table.to_pyarrow_dataset(file_pruning_predicate=file_bounds(where))
         relation = connection.from_arrow(dataset)
     else:
         listed = ", ".join(_text(glob.escape(file)) for file in files)
@@ -89,22 +94,21 @@ def _duckdb(dataset: Any, folder: str, where: Filter | None) -> Any:  # noqa: AN
         missing=lambda name: column(name).isnull(),
         never=constant(False),
     )
-    conditions = [] if where is None else exactly(dataset, where, dialect)
-    return reduce(lambda rows, condition: rows.filter(condition), conditions, relation)
+    return reduce(lambda rows, one: rows.filter(one), exactly(table, where, dialect), relation)
 
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _spark(dataset: Any, folder: str, where: Filter | None) -> Any:  # noqa: ANN401
+def _spark(table: "DeltaTable", folder: str, where: Filter | None) -> Any:  # noqa: ANN401
     from pyspark.sql import SparkSession, functions
 
     session = SparkSession.getActiveSession() or (
         SparkSession.builder.master("local[*]").config("spark.ui.enabled", "false").getOrCreate()
     )
     schema = ", ".join(f"`{field.name}` {_SQL[str(field.type)]}" for field in FIELDS)
-    files = [_WILDCARD.sub(r"\\\1", file) for file in _files(dataset, folder, where)]
+    files = [_WILDCARD.sub(r"\\\1", file) for file in _files(table, folder, where)]
     if not files:
         return session.createDataFrame([], schema)
 
@@ -122,5 +126,4 @@ def _spark(dataset: Any, folder: str, where: Filter | None) -> Any:  # noqa: ANN
         missing=lambda name: column(name).isNull(),
         never=functions.lit(False),
     )
-    conditions = [] if where is None else exactly(dataset, where, dialect)
-    return reduce(lambda rows, condition: rows.where(condition), conditions, rows)
+    return reduce(lambda rows, one: rows.where(one), exactly(table, where, dialect), rows)
