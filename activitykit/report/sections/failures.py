@@ -51,12 +51,12 @@ def _next(start: pd.Timestamp, freq: str) -> pd.Timestamp:
 
 
 def _figures(scope: Scope, days: pd.DataFrame) -> list[Figure]:
+    each = "day" if scope.freq == "1d" else "hour"
     cut = (
-        " A narrow bar covers only a part of its day: the period begins or ends within it."
-        if (days["part"] < 1).any() and scope.freq == "1d"
+        f" A narrow bar covers only a part of its {each}: the period begins or ends within it."
+        if (days["part"] < 1).any()
         else ""
     )
-    each = "day" if scope.freq == "1d" else "hour"
     counts = Figure(
         name="days", draw=plots.trend, frame=days, height=2.9,
         caption=f"Runs by the {each} in which they started ({scope.tz}), and how they ended.{cut}",
