@@ -4,7 +4,8 @@ Every function takes a pandas or Polars frame, a DuckDB relation or a Spark Data
 columns of `activitykit.schema`, and gives a pandas frame (`durations` gives the same kind back).
 ``result.attrs["activitykit"]["left_out"]`` says how many rows were left out, by reason. None reads
 the clock, so that a span such as ``as_of="1d"`` counts back from the latest ``updatedAt``; none
-changes its input.
+changes its input. DuckDB takes most of the machine's memory unless its connection is told otherwise
+before, such as by ``SET memory_limit = '2500MB'``; beyond that it works on disk.
 """
 
 from activitykit.stats.concurrency import concurrency

@@ -57,7 +57,9 @@ def concurrency(
     Notes
     -----
     An interval is closed at its begin and open at its end, so a run that starts as another ends
-    does not overlap it. Roots and children both count: filter to look at one level.
+    does not overlap it. Roots and children both count: filter to look at one level. Of rows
+    selected by ``completedAt``, the buckets before the selection lack all runs that ended earlier,
+    and are far too low; the later ones are whole.
 
     Examples
     --------

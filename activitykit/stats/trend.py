@@ -70,6 +70,9 @@ def trend(
     -----
     A run belongs to the bucket in which it started, also when it fails the next day, so the latest
     buckets still change. Whether a missing bucket means no run or no data, the coverage knows.
+    Of rows selected by ``completedAt``, the buckets before the selection hold only the runs that
+    lasted into it: their counts and quantiles say nothing. The later ones are whole, so that no
+    delayed entry is needed there.
 
     Examples
     --------
