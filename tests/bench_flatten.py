@@ -1,7 +1,7 @@
 """What it costs to make a frame of pages, against what a user would otherwise write.
 
 200,000 simulated activities, about 300 MB of JSON, as pages of 1,000 in memory. With ``LONG=1`` in
-the environment also ten times as many, which takes some minutes and 12 GB.
+the environment also ten times as many, which takes some minutes and 8 GB.
 """
 
 import json
