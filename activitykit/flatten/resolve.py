@@ -32,7 +32,9 @@ CORE_TYPE: Final = {
 }
 
 _EXAMPLES: Final = 10
+# more would hold more columns twice at a time, for little
 _THREADS: Final = 2
+# memory is given back whenever so much of the frame is made; doing it more often costs time
 _RELEASED: Final = 32_000_000
 
 Kinds = dict[str, list[Piece]]
