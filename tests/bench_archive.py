@@ -36,7 +36,7 @@ def figures() -> Iterator[Figure]:
         n = FULL if long else TENTH
         repeat(base, folder / "large", n)
         [update] = costs(
-            {"update": bring_up_to_date}, folder / "large", n // 100, rounds=1
+            {"update": bring_up_to_date}, folder / "large", n // 100, rounds=1, prepare=changes
         ).values()
         yield Figure(
             f"archive: seconds for {n // 100:,} changes in {n:,} rows", update.seconds,
