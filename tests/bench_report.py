@@ -1,7 +1,7 @@
 """The report: of 1,000,000 activities from a snapshot to the finished page, and from an archive.
 
 The archive holds 2,000,000 activities of two years, or 50,000,000 with LONG=1 in the environment;
-the page is that of its last week, with the month of history that such a report reads.
+the page is that of its last week, with the week before that such a report reads.
 """
 
 import os

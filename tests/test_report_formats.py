@@ -275,12 +275,12 @@ def test_an_unknown_ending_is_refused_before_anything(tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "since"),
-    [({"period": "7d"}, "31d"), ({"period": "month"}, "2026-01-01"), ({"period": "24h"}, "31d"),
+    [({"period": "7d"}, "14d"), ({"period": "month"}, "2026-01-01"), ({"period": "24h"}, "14d"),
      ({"targets": {"*": "60d", "a": "1d"}}, "60d"),
      ({"period": ("2025-12-01", "0s")}, "2025-09-02")],
 )  # fmt: skip
 def test_what_a_report_needs_of_an_archive(asked, since):
-    """It needs both periods, as much as the longest target, and at least a month."""
+    """It needs both periods, as much as the longest target, and at least two weeks."""
     moment = pd.Timestamp("2026-03-01T00:00Z")
     needed = needed_since(**{"period": "7d", **asked}, as_of=moment)
     assert needed == to_timestamp(since, now=moment)

@@ -57,7 +57,8 @@ def read_stored(
     table = dataset.filter(~pc.field(MISFIT)).to_table(columns=names + beyond)
     plain = pd.DataFrame({name: _cells(table, name, usual[name]) for name in names}, copy=False)
     df = pd.concat([plain, odd[names]], ignore_index=True) if len(odd) else plain
-    df = df.sort_values(["id", "updatedAt"], na_position="first", ignore_index=True)
+    if not (df["id"].is_monotonic_increasing and df["id"].is_unique):
+        df = df.sort_values(["id", "updatedAt"], na_position="first", ignore_index=True)
     repeated = df["id"].duplicated(keep="last")
     df = df[~repeated].reset_index(drop=True) if repeated.any() else df
     df.attrs = {ATTRS: odd.attrs[ATTRS] | {"pages": 0, "rows": len(df)}}

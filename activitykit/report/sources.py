@@ -15,9 +15,9 @@ from activitykit.report.scope import NEEDED
 from activitykit.report.targets import Targets, check_targets
 from activitykit.schema import ATTRS, note
 
-_HISTORY: Final = pd.Timedelta(31, "D")
-"""So much is read at least: what tells a chronic failure from a new one, and the resources that do
-not run any more at all, lie further back than a day's report and the day before."""
+_HISTORY: Final = pd.Timedelta(14, "D")
+"""So much is read at least: what tells a chronic failure from a new one lies further back than a
+day's report and the day before. Longer targets read as far as they go."""
 
 
 @runtime_checkable
@@ -54,7 +54,7 @@ def gather(
     ----------
     source
         A frame, which comes back as it is; or an archive, of which a part is read: what was
-        updated since the beginning of the period before, of the longest target or of 31 days,
+        updated since the beginning of the period before, of the longest target or of 14 days,
         whichever is earliest.
     version
         The state of the archive to read; the latest by default.
