@@ -20,11 +20,11 @@ export interface Time {
 export interface Lengths {
   bins: number[]; hints: string[]; ticks: [number, string][]; marks: [number, string][];
 }
-/** A group: `at` is rate and interval, or the places of p50 and p95, null where not reached. */
+/** A group: `ends` are those of a bar or point, and of a range, in percent of the axis. */
 export interface Line {
-  number: number; label: string; on: boolean; at: (number | null)[]; said: string; hint: string;
+  number: number; label: string; on: boolean; ends: number[]; said: string; hint: string;
 }
-export interface Lines { by: string; ticks?: [number, string][]; rows: Line[] }
+export interface Lines { by: string; ticks: [number, string][]; rows: Line[] }
 export interface Reason { label: string; key: string; on: boolean; n: number; resources: number }
 /** By hour of the week, from Monday 0:00. */
 export interface Week { n: number[]; failed: number[]; decided: number[]; on: number[] }

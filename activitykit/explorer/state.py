@@ -281,48 +281,55 @@ def _place(at: float, low: float, high: float) -> float:
 
 
 def _rates(selection: Selection, by: str) -> Json:
-    facet = selection.cube.facets[by]
-    on = selection.chosen(facet)
+    found = rankings.rates(selection, by)
+    widest = max([0.01, *(one.ci_high for one in found)])
     return {
         "by": by,
+        "ticks": [(0, "0 %"), (1, f"{100 * widest:.0f} %")],
         "rows": [
-            {
-                "number": one.number,
-                "label": cut(facet.labels[one.number]),
-                "on": one.number in on,
-                "at": [round(at, 5) for at in (one.failure_rate, one.ci_low, one.ci_high)],
-                "said": f"{100 * one.failure_rate:.1f} %",
-                "hint": f"{one.n_failed:,} of {one.n_decided:,} runs failed; 95 % interval"
+            _line(
+                selection, by, one.number, f"{100 * one.failure_rate:.1f} %",
+                f"{one.n_failed:,} of {one.n_decided:,} runs failed; 95 % interval"
                 f" {100 * one.ci_low:.1f}–{100 * one.ci_high:.1f} %",
-            }
-            for one in rankings.rates(selection, by)
+                0, one.failure_rate / widest, one.ci_low / widest, one.ci_high / widest,
+            )
+            for one in found
         ],
-    }
+    }  # fmt: skip
 
 
 def _lengths(selection: Selection, by: str) -> Json:
-    facet, found = selection.cube.facets[by], rankings.lengths(selection, by)
-    on = selection.chosen(facet)
+    found = rankings.lengths(selection, by)
     reached = [at for one in found for at in (one.p50_s, one.p95_s) if not math.isnan(at)]
-    low, high = max(min(reached, default=1), 0.1) / 1.5, max(*reached, 0.1, 0.1) * 1.5
+    low, high = max(min(reached, default=1), 0.1) / 1.5, max([*reached, 0.1]) * 1.5
+
+    def place(seconds: float) -> float:
+        return 1 if math.isnan(seconds) else _place(max(seconds, 0.1), low, high)
+
     return {
         "by": by,
         "ticks": log_ticks(low, high),
         "rows": [
-            {
-                "number": one.number,
-                "label": cut(facet.labels[one.number]),
-                "on": one.number in on,
-                "at": [
-                    None if math.isnan(at) else _place(max(at, 0.1), low, high)
-                    for at in (one.p50_s, one.p95_s)
-                ],
-                "said": _reached(one.p50_s),
-                "hint": f"p50 {_reached(one.p50_s)}, p95 {_reached(one.p95_s)}"
-                f" of {one.n:,} durations",
-            }
+            _line(
+                selection, by, one.number, _reached(one.p50_s),
+                f"p50 {_reached(one.p50_s)}, p95 {_reached(one.p95_s)} of {one.n:,} durations",
+                place(one.p50_s), place(one.p50_s), place(one.p50_s), place(one.p95_s),
+            )
             for one in found
         ],
+    }  # fmt: skip
+
+
+def _line(selection: Selection, by: str, number: int, said: str, hint: str, *ends: float) -> Json:
+    """Give a group with the ends of its bar and of its range, as percent of the axis."""
+    facet = selection.cube.facets[by]
+    return {
+        "number": number,
+        "label": cut(facet.labels[number]),
+        "on": number in selection.chosen(facet),
+        "ends": [round(100 * end, 2) for end in ends],
+        "said": said,
+        "hint": hint,
     }
 
 
