@@ -37,8 +37,9 @@ def write_snapshot(
 
     The file appears complete or not at all: a crash leaves the old one. Equal frames give equal
     files with the same versions of the libraries. Rows are sorted by ``id``, which is nearly the
-    order of time, so that reading an interval leaves out most of it. The index is not kept. A text that only repeats a
-    number, as ``idString`` does ``id``, is not in the file, and there again when it is read.
+    order of time, so that reading an interval leaves out most of it. The index is not kept. A text
+    that only repeats a number, as ``idString`` does ``id``, is not in the file, and there again
+    when it is read.
 
     Parameters
     ----------
