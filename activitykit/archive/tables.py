@@ -9,7 +9,7 @@ otherwise. So syncs may run side by side, or be killed: a commit is there or not
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -89,6 +89,7 @@ class Tables:
     def create(self) -> None:
         """Create what is not there yet."""
         from deltalake import DeltaTable
+        from deltalake.exceptions import CommitFailedError
 
         with self.told("create"):
             if "://" not in self.folder:
@@ -100,11 +101,13 @@ class Tables:
                 )
             for name, (fields, by) in _FIELDS.items():
                 if not DeltaTable.is_deltatable(f"{self.root}/{name}", self.options):
-                    DeltaTable.create(
-                        f"{self.root}/{name}", fields, mode="ignore", partition_by=by, name=_NAME,
-                        description=f"{name}, version {VERSION}", configuration=_REMEMBERED,
-                        storage_options=self.options,
-                    )  # fmt: skip
+                    # of several first syncs at once, one is the first
+                    with suppress(CommitFailedError):
+                        DeltaTable.create(
+                            f"{self.root}/{name}", fields, mode="ignore", partition_by=by,
+                            name=_NAME, description=f"{name}, version {VERSION}",
+                            configuration=_REMEMBERED, storage_options=self.options,
+                        )  # fmt: skip
 
     def _held(self) -> set[str]:
         """Name what an object store holds at this place, unless there are tables already."""
