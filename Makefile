@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+TSC := $(VENV)/node/node_modules/.bin/tsc
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -22,11 +23,14 @@ demo: $(VENV)/demo.stamp  ## run the main job on simulated activities
 test: lint java chromium $(VENV)/node.stamp  ## check everything
 	$(BIN)/pytest
 
-lint: $(VENV)/test.stamp  ## style, types and the direction of imports
+lint: $(VENV)/test.stamp $(VENV)/node.stamp  ## style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@test ! -x $(TSC) || $(TSC) --allowJs --checkJs --strict --noUnusedLocals --noUnusedParameters \
+		--noEmit --target es2022 --module es2022 --lib es2023,dom,dom.iterable --types "" \
+		activitykit/explorer/board.js
 
 bench: $(VENV)/test.stamp  ## measure speed against what a user would otherwise do
 	$(BIN)/python tests/bench.py $(ONLY)
@@ -47,11 +51,12 @@ chromium:
 	@command -v chromium >/dev/null || $(call debian,chromium) || \
 		echo "There is no Chromium here: the tests in a browser will be skipped."
 
-# axe-core judges accessibility; one file of JavaScript, which only npm has
+# axe-core judges accessibility, TypeScript the types of the board's script; only npm has them
 $(VENV)/node.stamp: $(VENV)/pip.stamp
 	@command -v npm >/dev/null && npm install --silent --no-save --no-audit --no-fund \
-		--prefix $(VENV)/node axe-core@4.11.0 && touch $@ || \
-		echo "There is no npm here: the tests of accessibility will be skipped."
+		--prefix $(VENV)/node axe-core@4.11.0 typescript@7.0.2 && touch $@ || \
+		echo "There is no npm here: the tests of accessibility, and of the types of the board's" \
+		"script, will be skipped."
 
 $(VENV)/pip.stamp:
 	@test -n "$(PYTHON)" || { echo "activitykit needs Python 3.11 or newer on the PATH"; exit 1; }
