@@ -320,3 +320,13 @@ def test_without_anywidget_the_basic_view_opens():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "Basic"
+
+
+def test_the_basic_view_is_one_button_away(board):
+    """Where the board does not load, a button beside it puts the basic view in its place."""
+    board.filter = ak.Filter(result="error")
+    way_out, _ = board.children
+    way_out.children[1].click()
+    assert board.children == (board.view,)
+    assert type(board.view).__name__ == "Basic"
+    assert f"{len(board.filtered)} of 600" in board.view._said.value

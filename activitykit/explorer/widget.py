@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ipywidgets as widgets
 import pandas as pd
@@ -22,6 +22,12 @@ from activitykit.explorer.scope import Scope
 from activitykit.explorer.selection import Selection
 from activitykit.filters import Filter
 from activitykit.moments import to_timestamp
+
+_WAY_OUT_STYLE: Final = (
+    "<style>.ak-way-out { visibility: hidden; height: 0; animation: ak-late 0s 8s forwards }"
+    " @keyframes ak-late { to { visibility: visible; height: auto } }"
+    " .ak-host:has(.ak-board) .ak-way-out { display: none }</style>"
+)
 
 
 class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
@@ -62,8 +68,19 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
             if error.name != "anywidget":
                 raise
             return self._basic()
-        self.children = [view := Board(self)]
+        self.children = [self._way_out(), view := Board(self)]
         return view
+
+    def _way_out(self) -> widgets.HBox:
+        """Offer the basic view where the browser does not bring the board up within seconds."""
+        said = widgets.HTML(f"{_WAY_OUT_STYLE}The dashboard does not load here.")
+        button = widgets.Button(description="Show the basic view")
+
+        def pressed(_: object) -> None:
+            self.view = self._basic()
+
+        button.on_click(pressed)
+        return widgets.HBox([said, button]).add_class("ak-way-out")
 
     @property
     def filtered(self) -> pd.DataFrame:
