@@ -20,6 +20,7 @@ from activitykit.cli.making import file_name
 from activitykit.cli.report import CONDITIONS
 from activitykit.report.again import read_manifest
 from activitykit.report.build import build_report
+from activitykit.report.sources import narrowed, needed_since
 from activitykit.report.write import save_report
 
 NOW = pd.Timestamp("2026-11-01T06:00:00Z")
@@ -229,9 +230,10 @@ def test_an_archive_is_read_in_part(command, monkeypatch):
 
 
 def test_an_archive_gives_the_report_of_its_frame(archive, tmp_path):
-    """Period, numbers and tables are those of the frame that holds everything."""
+    """Period, numbers and tables are those of the frame with the same history and all columns."""
+    history = narrowed(None, needed_since("week", as_of=NOW))
     pages = [ak.write_report(source, tmp_path / f"{name}.json", period="week")
-             for name, source in (("a", archive), ("b", archive.read()))]  # fmt: skip
+             for name, source in (("a", archive), ("b", archive.read(history)))]  # fmt: skip
     first, second = (json.loads(page.read_text("utf-8")) for page in pages)
     assert first["summary"] == second["summary"]
     both = [
