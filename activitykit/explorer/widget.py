@@ -114,10 +114,10 @@ class Explorer(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         bundle, live = self._repr_mimebundle_(), f"ak-{self.model_id}"
         picture = bundle.pop("text/html")
         self.add_class(live)
-        display(bundle, raw=True)
         hiding = f"<style>:root:has(.{live}) .{live}-picture {{ display: none }}</style>"
         html = f'{hiding}<div class="{live}-picture">{picture}</div>'
-        display({"text/html": html}, raw=True)
+        for output in (bundle, {"text/html": html}):
+            display(output, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
 
     def _judge(self) -> None:
         """Find what is overdue: beside a kernel's other work, since it may take seconds."""
