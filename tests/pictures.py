@@ -40,13 +40,15 @@ def take(page: Any, host: str) -> None:
     board = page.locator(".ak-board")
     board.get_by_role("button", name="7 d", exact=True).click()
     page.locator(".ak-board[data-seq='1']").wait_for()
+    # what is overdue is found beside everything else, and comes last
+    page.wait_for_function("() => !document.querySelector('.ak-cards').textContent.includes('…')")
     for scheme in ("light", "dark"):
         browser.paint(page, scheme)
         page.mouse.move(0, 0)
         page.evaluate("document.activeElement.blur()")
         picture = Image.open(BytesIO(page.screenshot(animations="disabled")))
         small = picture.convert("RGB").resize((WIDTH, WIDTH * SIZE[1] // SIZE[0]))
-        few = small.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = small.quantize(COLOURS, kmeans=3, dither=Image.Dither.NONE)
         few.save(FOLDER / f"explorer-{host}-{scheme}.png", optimize=True)
     page.context.close()
 
