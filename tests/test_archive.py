@@ -306,6 +306,41 @@ def test_two_syncs_at_once_store_nothing_twice(tmp_path, items):
     assert archive.coverage()["status"].tolist() == ["partial", "complete"]
 
 
+def test_an_archive_that_another_sync_created_meanwhile_is_taken(tmp_path, monkeypatch):
+    """Between the look whether there are tables and their first commit, another may come first."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import CommitFailedError
+
+    create = DeltaTable.create
+
+    def overtaken(*args, **options):
+        create(*args, **options)
+        raise CommitFailedError("Protocol changed since last commit: protocol changed")
+
+    monkeypatch.setattr(DeltaTable, "create", overtaken)
+    store = tables.Tables(root=str(tmp_path), options={})
+    store.create()
+    assert store.upsert(rows.to_rows(pages_of([{"id": 1}]), None, "https://x")) == 1
+
+
+def test_a_commit_that_is_overtaken_is_made_again_on_the_new_state(tmp_path, monkeypatch):
+    """What another sync commits between reading and writing is neither lost nor there twice."""
+    store, written = tables.Tables(root=str(tmp_path), options={}), []
+    store.create()
+    theirs, ours = ([{"id": k} for k in ids] for ids in ((1, 2), (2, 3)))
+    writing = tables.writing
+
+    def overtaken():
+        monkeypatch.setattr(tables, "writing", writing)
+        written.append(store.upsert(rows.to_rows(pages_of(theirs), None, "https://x")))
+        return writing()
+
+    monkeypatch.setattr(tables, "writing", overtaken)
+    written.append(store.upsert(rows.to_rows(pages_of(ours), None, "https://x")))
+    assert written == [2, 1]
+    assert sorted(store.dataset().to_table()["id"].to_pylist()) == [1, 2, 3]
+
+
 def test_a_commit_that_keeps_being_overtaken_says_so(tmp_path, monkeypatch):
     """After many attempts the error says that it was others, and what to do."""
     from deltalake.exceptions import CommitFailedError
