@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ from activitykit import snapshot
 from activitykit.demo import simulate
 from activitykit.schema import ATTRS, SCHEMA_VERSION
 
+KILLS = 40
 GOLDEN = Path(__file__).parent / "golden"
 DF = ak.flatten([
     *simulate(300, seed=8),
@@ -144,6 +147,89 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
                 ak.write_snapshot(DF.head(3), path)
         assert path.read_bytes() == before
         assert list(path.parent.iterdir()) == [path]
+
+
+KILLED = """
+import os, random, signal, sys, threading
+import pyarrow.parquet
+import activitykit as ak
+
+path, source, kills = sys.argv[1], sys.argv[2], int(sys.argv[3])
+df = ak.read_snapshot(source)
+counted = 0
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def write(moment, delay):
+    def count(*_):
+        global counted
+        counted += 1
+        if counted == moment:
+            # a little later, so that it also falls into the library's own work
+            threading.Timer(delay, kill).start() if delay else kill()
+    sys.setprofile(count)
+    ak.write_snapshot(df, path)
+    sys.setprofile(None)
+
+write(0, 0)  # imports
+counted = 0
+write(0, 0)
+calls = counted
+print("ready", flush=True)
+for number in range(kills):
+    sys.stdin.readline()
+    chance = random.Random(number)
+    # the file takes its place in the last calls
+    moment = calls - chance.randrange(60) if number % 2 else chance.randrange(1, calls)
+    delay = chance.choice((0, chance.random() / 50))
+    if not (child := os.fork()):
+        counted = 0
+        write(moment, delay)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
+def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path, path):
+    """After kill -9 the file is whole, nothing beside it looks like one, and it can be replaced."""
+    old = ak.write_snapshot(DF.head(100), tmp_path / "old.parquet").read_bytes()
+    new = path.read_bytes()
+    target = tmp_path / "kept" / "b.parquet"
+    target.parent.mkdir()
+    command = [sys.executable, "-c", KILLED, target, path, str(KILLS)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    found = []
+    with subprocess.Popen(command, text=True, bufsize=1, **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(KILLS):
+            target.write_bytes(old)
+            process.stdin.write("\n")
+            code = int(process.stdout.readline())
+            assert target.read_bytes() in (old, new)
+            found.append((code, target.read_bytes() == new))
+    beside = [each for each in target.parent.iterdir() if each != target]
+    assert all(each.name.startswith(".activitykit-") for each in beside)
+    assert {each.suffix for each in beside} == {".part"}
+    assert {(-9, False), (-9, True)} <= set(found)
+    assert sum(code == -9 for code, _ in found) >= KILLS * 3 // 4
+
+
+def test_a_full_disk_and_a_locked_one_leave_the_old_file(small_disk):
+    """The error says why, nothing is left beside the file, and with space it can be replaced."""
+    folder = small_disk("8m")
+    path = ak.write_snapshot(DF.head(9), folder / "a.parquet")
+    before = path.read_bytes()
+    space = path.stat().st_size // 1024 + 40
+    for options, why in ((f"{space}k", "No space left"), ("8m,ro", "Read-only file system")):
+        small_disk(options, folder)
+        with pytest.raises(ak.SnapshotError, match=rf"a\.parquet cannot be written: .*{why}"):
+            ak.write_snapshot(DF, path)
+        assert path.read_bytes() == before
+        assert list(folder.iterdir()) == [path]
+    small_disk("8m,rw", folder)
+    pd.testing.assert_frame_equal(ak.read_snapshot(ak.write_snapshot(DF, path)), DF)
 
 
 def test_a_missing_folder_is_named(tmp_path):
