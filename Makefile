@@ -21,7 +21,7 @@ demo: $(VENV)/demo.stamp  ## run the main job on simulated activities
 	@$(BIN)/activitykit demo
 
 test: lint java chromium $(VENV)/node.stamp  ## check everything
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(VENV)/test.stamp $(VENV)/node.stamp  ## style, types and the direction of imports
 	$(BIN)/ruff check
