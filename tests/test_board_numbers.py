@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 import activitykit as ak
-from activitykit.explorer import measures, rankings, state, tree
+from activitykit.explorer import measures, rankings, rows, state, tree
 from activitykit.explorer.cube import NEEDS, Cube
 from activitykit.explorer.facets import TREE
+from activitykit.explorer.look import Look
 from activitykit.explorer.scope import HOURS, KIND, REASONS, Scope
 from activitykit.explorer.selection import Selection
 
@@ -307,10 +308,10 @@ def test_a_tenant_chosen_by_name_is_on_in_the_tree(df, cube):
 
 def test_the_message_is_small_plain_json(cube):
     """What goes to the browser is strict JSON of some 25 kB, ids as text."""
-    look = state.Look()
+    look = Look()
     look.begin(cube)
     for where in (ak.Filter(), ak.Filter(result="error"), ak.Filter(tenant="nobody")):
         selection = Selection(cube, where)
-        message = {**state.views(selection, look), "table": state.rows(selection, look)}
+        message = {**state.views(selection, look), "table": rows.page(selection, look)}
         assert len(json.dumps(message, allow_nan=False)) < 30_000
         assert all(isinstance(row["id"], str) for row in message["table"]["rows"])

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets as widgets
 
 from activitykit.explorer import render
+from activitykit.explorer.conditions import Condition, conditions
 from activitykit.explorer.facets import TREE
-from activitykit.explorer.selection import SPANS, Condition, Option, Selection, altered, edges
-from activitykit.explorer.state import FACETS
+from activitykit.explorer.look import FACETS
+from activitykit.explorer.rows import PAGE
+from activitykit.explorer.selection import SPANS, Option, Selection, altered, edges
 from activitykit.explorer.svg import mark
+from activitykit.explorer.texts import cut
 from activitykit.filters import Filter
 from activitykit.moments import format_time
 from activitykit.wording import short
@@ -155,7 +158,7 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _turn(self, to: Callable[[int], int]) -> None:
         with self._explorer.told():
-            self._page = to(max(self.selection.matching - 1, 0) // render.PAGE)
+            self._page = to(max(self.selection.matching - 1, 0) // PAGE)
             self._show_table()
 
     def _on(self, control: widgets.Widget, made: Callable[[Any], Filter]) -> None:
@@ -184,7 +187,7 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
         self._show_top(self.filter)
         bars = "".join(box.show(self.selection) for box in self.facets.values())
         self._style.value = f"{render.style()}<style>{bars}</style>"
-        self._chips.children = tuple(self._chip(one) for one in self.selection.conditions())
+        self._chips.children = tuple(self._chip(one) for one in conditions(self.selection))
 
     def _show_top(self, where: Filter) -> None:
         self._quiet = True
@@ -198,13 +201,13 @@ class Basic(widgets.VBox):  # type: ignore[misc] # ipywidgets has no types
 
     def _chip(self, one: Condition) -> widgets.Button:
         tip = f"Take off: {one.text}"
-        chip = widgets.Button(description=f"{render.cut(one.text)} ×", tooltip=tip)
+        chip = widgets.Button(description=f"{cut(one.text)} ×", tooltip=tip)
         chip.on_click(lambda _: self._explorer.choose(one.without, one.scope))
         return chip.add_class("ak-chip")
 
     def _show_table(self) -> None:
         sort, descending = _SORTS[self._sort.value]
-        last = max(self.selection.matching - 1, 0) // render.PAGE
+        last = max(self.selection.matching - 1, 0) // PAGE
         self._where.value = render.span(self.selection, self._page)
         for button, dead in zip(
             self._turns, (self._page == 0,) * 2 + (self._page == last,) * 2, strict=True
@@ -282,7 +285,7 @@ class _FacetBox:
         with button.hold_sync():
             # isolated, because a name from right to left would take the number along
             button.description = f"\u2068{label}\u2069 {number}"
-            button.tooltip = f"{render.cut(option.label)}: {option.n:,}" + (
+            button.tooltip = f"{cut(option.label)}: {option.n:,}" + (
                 ", chosen; press to take off" if option.chosen else ""
             )
             button.value = option.chosen

@@ -3,7 +3,7 @@
 // Every text from data is set as text, never as markup. No framework, no build step, no network.
 
 /** @import {About, Brief, Details, Facet, State, Table, Time} from "./state.d.ts" */
-/** @import {Board, Model, Send, Tip, View} from "./state.d.ts" */
+/** @import {Board, Draw, Model, Send, Tip, View} from "./state.d.ts" */
 
 const SVG = "http://www.w3.org/2000/svg";
 const DEBOUNCE_MS = 150;
@@ -35,6 +35,9 @@ function h(tag, attributes = {}, ...children) {
 
 /** @param {Record<string, unknown>} [attributes] @param {...(Node | string)} children */
 const button = (attributes, ...children) => h("button", { type: "button", ...attributes }, ...children);
+
+/** @param {string} [text] */
+const soft = (text = "") => h("span", { class: "ak-soft" }, text);
 
 /** Set an attribute if that changes anything; null and false take it off.
  * @param {Element} element @param {string} name @param {unknown} value */
@@ -148,9 +151,23 @@ function oneStop(parent, which) {
 	if (all[0] && !all.some((one) => one.tabIndex === 0)) all[0].tabIndex = 0;
 }
 
+/** Show lines beside the pointer while it is over an element.
+ * @param {Tip} tip @param {HTMLElement} element @param {(event: PointerEvent) => string[]} lines */
+function hover(tip, element, lines) {
+	element.onpointermove = (event) => tip(event, lines(event));
+	element.onpointerleave = () => tip(null);
+}
+
+/** Give which of n equal columns of an element the pointer is over.
+ * @param {MouseEvent} event @param {HTMLElement} element @param {number} n */
+function under(event, element, n) {
+	const box = element.getBoundingClientRect();
+	return Math.min(n - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * n)));
+}
+
 // views: each gives its element, and how to show a state
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function top({ root, send, about }) {
 	/** @type {ReturnType<typeof setTimeout> | undefined} */
 	let timer;
@@ -190,7 +207,11 @@ function top({ root, send, about }) {
 			put(button, "aria-pressed", String(state.span === name));
 			button.onclick = () => send("span", { name });
 		});
-		if (!state.error) edges.forEach(({ input }, i) => { input.value = state.edges[i] ?? ""; });
+		if (!state.error) edges.forEach(({ input }, i) => {
+			const [text, full] = state.edges[i] ?? ["", ""];
+			input.value = text;
+			put(input, "title", full ? `${full}. ${hint}` : hint);
+		});
 		zone.value = state.zone;
 		if (zone.value !== state.zone) zone.append(h("option", { selected: true }, state.zone));
 		const make = () => h("label", {}, h("input", { type: "checkbox" }), h("span"));
@@ -202,7 +223,7 @@ function top({ root, send, about }) {
 	}];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function facets(board) {
 	const { send, about } = board;
 	/** @type {Map<string, {element: HTMLElement, show: (facet: Facet) => void}>} */
@@ -266,14 +287,14 @@ function facetBox({ send }, first, hide) {
 		fill(list, facet.options, make, (row, option) => {
 			const [fold, button, only] = row.children;
 			fold.hidden = typeof option.open !== "boolean";
-			put(fold, "aria-expanded", fold.hidden ? null : option.open);
+			put(fold, "aria-expanded", fold.hidden ? null : String(option.open));
 			put(fold, "aria-label", `Below ${option.label}`);
-			if (!fold.hidden) put(fold, "aria-expanded", String(option.open));
 			fold.onclick = () => send("fold", { number: option.number });
 			row.style.setProperty("--depth", String(option.depth ?? 0));
 			button.style.setProperty("--w", `${(100 * option.n) / most}%`);
 			put(button, "aria-pressed", String(option.on));
-			put(button, "title", `${option.label}: ${count(option.n)}${option.on ? ", chosen; press to take off" : ""}`);
+			const hint = option.on ? ", chosen; press to take off" : "";
+			put(button, "title", `${option.label}: ${count(option.n)}${hint}`);
 			button.onclick = () => send("toggle", { facet: name, number: option.number });
 			const mark = button.firstChild;
 			mark.hidden = !option.mark;
@@ -295,19 +316,20 @@ function facetBox({ send }, first, hide) {
 	return { element, show };
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function found({ send }) {
 	const said = h("b");
-	const over = h("span", { class: "ak-soft" });
+	const over = soft();
 	const chips = h("div", { class: "ak-chips", role: "group", "aria-label": "What is on" });
-	const element = h("div", { class: "ak-found" }, h("p", { role: "status", "aria-live": "polite" }, said, " ", over), chips);
+	const status = h("p", { role: "status", "aria-live": "polite" }, said, " ", over);
+	const element = h("div", { class: "ak-found" }, status, chips);
 	return [element, (state) => {
 		say(said, state.said);
 		say(over, state.over);
 		const make = () => button({}, h("bdi"), " ×");
-		fill(chips, state.chips, make, (chip, text, number) => {
+		fill(chips, state.chips, make, (chip, [text, full], number) => {
 			say(chip.firstChild, text);
-			put(chip, "title", `Take off: ${text}`);
+			put(chip, "title", `Take off: ${full}`);
 			put(chip, "aria-label", `Take off: ${text}`);
 			chip.onclick = () => send("takeOff", { number });
 		});
@@ -325,25 +347,23 @@ function cards() {
 		})];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function timeline({ send, tip }) {
 	const legend = h("span", { class: "ak-legend" });
-	const aside = h("span", { class: "ak-soft" });
+	const aside = soft();
 	const element = panel("Activities over time", aside, legend);
-	const plot = h("div", { class: "ak-plot ak-time", tabindex: "0", role: "slider", "aria-label": "Activities over time",
-		title: "Drag to choose a span; with the keyboard, arrows move, shift and arrows extend, Enter chooses" });
-	const empty = h("p", { class: "ak-soft" }, "Nothing here says when it was created.");
+	const plot = h("div", { class: "ak-plot ak-time", tabindex: "0", role: "slider",
+		"aria-label": "Activities over time",
+		title: "Drag to choose a span; or by keyboard: arrows move, shift and arrows extend, Enter chooses" });
+	const empty = soft("Nothing here says when it was created.");
 	element.append(plot, empty);
 	/** @type {Time | null} */
 	let time = null;
 	let [anchor, cursor] = [0, 0];
 	const brush = h("div", { class: "ak-brush", hidden: true });
 	const size = () => time?.starts.length ?? 1;
-	/** @param {{clientX: number}} event */
-	const bucket = (event) => {
-		const box = plot.getBoundingClientRect();
-		return Math.min(size() - 2, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * (size() - 1))));
-	};
+	/** @param {MouseEvent} event */
+	const bucket = (event) => under(event, plot, size() - 1);
 	/** @param {number} i */
 	const lines = (i) => {
 		if (!time) return [];
@@ -438,8 +458,9 @@ function failing(time, n) {
 /** Put a figure onto lines with numbers.
  * @param {[number, string][]} ticks @param {Element} figure @param {string} kind */
 function scale(ticks, figure, kind) {
-	return h("div", { class: `ak-scale ${kind}` },
-		...ticks.map(([at, text]) => h("span", { class: "ak-grid", style: `bottom:${100 * at}%` }, h("i", {}, text))), figure);
+	const grid = ticks.map(([at, text]) =>
+		h("span", { class: "ak-grid", style: `bottom:${100 * at}%` }, h("i", {}, text)));
+	return h("div", { class: `ak-scale ${kind}` }, ...grid, figure);
 }
 
 /** @param {[number, string][]} ticks */
@@ -455,28 +476,27 @@ function outside([first, length], n) {
 		h("div", { class: "ak-outside", style: `left:${(100 * a) / n}%;width:${(100 * (b - a)) / n}%` }));
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function histogram({ tip }) {
-	const said = h("span", { class: "ak-soft" });
+	const said = soft();
 	const element = panel("Durations, log scale", said);
 	const plot = h("div", { class: "ak-plot" });
 	element.append(plot);
 	return [element, ({ lengths }) => {
 		const n = lengths.bins.length;
 		say(said, n ? lengths.marks.map(([, text]) => text).join(" · ") : "");
-		if (!n) return plot.replaceChildren(h("p", { class: "ak-soft" }, "Nothing that matches has a duration."));
+		if (!n) return plot.replaceChildren(soft("Nothing that matches has a duration."));
 		const most = roundUp(Math.max(...lengths.bins));
 		const figure = canvas(n, `Durations: ${lengths.marks.map(([, text]) => text).join(", ")}`);
 		figure.append(bars(lengths.bins.map((value) => (1000 * value) / most), [], "var(--ak-neutral)"));
-		const marks = lengths.marks.map(([at, text]) => h("span", { class: "ak-at", style: `left:${100 * at}%`, title: text }));
+		const marks = lengths.marks.map(([at, title]) =>
+			h("span", { class: "ak-at", style: `left:${100 * at}%`, title }));
 		const framed = scale([[1, count(most)], [0.5, count(most / 2)], [0, "0"]], figure, "ak-mid");
 		framed.append(...marks);
-		framed.onpointermove = (event) => {
-			const box = framed.getBoundingClientRect();
-			const i = Math.min(n - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * n)));
-			tip(event, [lengths.hints[i] ?? "", `${count(lengths.bins[i])} activities`]);
-		};
-		framed.onpointerleave = () => tip(null);
+		hover(tip, framed, (event) => {
+			const i = under(event, framed, n);
+			return [lengths.hints[i] ?? "", `${count(lengths.bins[i])} activities`];
+		});
 		plot.replaceChildren(framed, axis(lengths.ticks));
 	}];
 }
@@ -502,23 +522,22 @@ function groups({ send, about, tip }, which, title) {
 			put(line, "aria-pressed", String(row.on));
 			put(line, "aria-label", `${row.label}: ${row.hint}`);
 			line.onclick = () => send("toggle", { facet: now, number: row.number });
-			line.onpointermove = (/** @type {PointerEvent} */ event) => tip(event, [row.label, row.hint]);
-			line.onpointerleave = () => tip(null);
+			hover(tip, line, () => [row.label, row.hint]);
 			[...track.children].forEach((part, i) => {
 				const [from = 0, to = 0] = row.ends.slice(2 * i);
 				part.style.cssText = `left:${from}%;width:${to - from}%`;
 			});
 		});
 		oneStop(list, "button");
-		foot.replaceChildren(rows.length ? axis(ticks) : h("p", { class: "ak-soft" }, "Nothing that matches counts here."));
+		foot.replaceChildren(rows.length ? axis(ticks) : soft("Nothing that matches counts here."));
 	}];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function reasons({ send }) {
-	const element = panel("Failure reasons", h("span", { class: "ak-soft" }, "runs on resources"));
+	const element = panel("Failure reasons", soft("runs on resources"));
 	const list = h("div", { class: "ak-lines ak-reasons" });
-	const empty = h("p", { class: "ak-soft" }, "No root activity that matches has failed.");
+	const empty = soft("No root activity that matches has failed.");
 	element.append(list, empty);
 	roving(list, "button", 1);
 	return [element, (state) => {
@@ -537,7 +556,7 @@ function reasons({ send }) {
 	}];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function week({ send, tip }) {
 	let shade = "n";
 	/** @type {State | null} */
@@ -546,7 +565,7 @@ function week({ send, tip }) {
 		shade = value;
 		if (last) show(last);
 	});
-	const zone = h("span", { class: "ak-soft" });
+	const zone = soft();
 	const element = panel("Weekday and hour of creation", zone, what);
 	const body = h("tbody");
 	const hours = Array.from({ length: 24 }, (_, hour) =>
@@ -578,16 +597,15 @@ function week({ send, tip }) {
 			put(cell, "aria-pressed", String(on.includes(i)));
 			cell.style.setProperty("--w", `${Math.round((100 * values[i]) / most)}%`);
 			cell.onclick = () => send("hour", { hour: i });
-			cell.onpointermove = (event) => tip(event, [name, said]);
-			cell.onpointerleave = () => tip(null);
+			hover(tip, cell, () => [name, said]);
 		});
 	};
 	return [element, show];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function table({ send, about }) {
-	const said = h("span", { class: "ak-soft" });
+	const said = soft();
 	/** @type {[string, string, (state: Table) => number][]} */
 	const ways = [["«", "First page", () => 0], ["‹", "Page before", ({ page }) => page - 1],
 		["›", "Next page", ({ page }) => page + 1], ["»", "Last page", ({ last }) => last]];
@@ -622,8 +640,9 @@ function table({ send, about }) {
 				put(cell, "title", text);
 				const inner = i ? h("bdi", {}, text)
 					: button({ class: "ak-link", tabindex: "-1", "aria-expanded": String(open) }, text);
-				if (cell.textContent === text && cell.lastElementChild?.tagName === inner.tagName && name !== "outcome") {
-					if (!i) put(cell.lastElementChild, "aria-expanded", String(open));
+				const old = cell.lastElementChild;
+				if (cell.textContent === text && old?.tagName === inner.tagName && name !== "outcome") {
+					if (!i) put(old, "aria-expanded", String(open));
 				} else cell.replaceChildren(...(name === "outcome" ? [sign(row)] : []), inner);
 			});
 		});
@@ -660,7 +679,7 @@ function columnMenu(send, about) {
 	return [element, (now) => show(now.columns.map(([name]) => name))];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function details({ send }) {
 	const element = h("section", { class: "ak-panel ak-details", "aria-label": "Details" });
 	/** @type {string | undefined} */
@@ -675,10 +694,12 @@ function details({ send }) {
 
 /** @param {Details} one @param {Send} send */
 function detailed(one, send) {
-		const close = button({ "aria-label": "Close the details", click: () => open("") }, "✕");
+	const close = button({ "aria-label": "Close the details", click: () => open("") }, "✕");
 	/** @param {string} title @param {Brief[]} list */
-	const related = (title, list) => list.length ? [h("h4", {}, title), h("ul", {}, ...list.map((other) =>
-		h("li", {}, sign(other), button({ class: "ak-link", title: other.outcome, click: () => open(other.id) }, other.label))))] : [];
+	const related = (title, list) => list.length ? [h("h4", {}, title), h("ul", {}, ...list.map(link))] : [];
+	/** @param {Brief} brief */
+	const link = ({ id, label, outcome: title, ...look }) =>
+		h("li", {}, sign(look), button({ class: "ak-link", title, click: () => open(id) }, label));
 	/** @param {string} id */
 	const open = (id) => send("details", { id });
 	const links = one.chain.map(([code, text]) => h("li", {}, h("bdi", {}, text), " ", h("code", {}, code)));
@@ -686,16 +707,18 @@ function detailed(one, send) {
 	return [
 		h("div", { class: "ak-head" }, h("h3", {}, "Details"), close),
 		h("p", {}, sign(one), `${one.outcome}  `, h("b", {}, h("bdi", {}, one.operation))),
-		h("p", { class: "ak-chips" }, ...one.facets.map(([facet, title, number, label]) => h("button", { type: "button",
-			title: `Filter by ${title}: ${label}`, click: () => send("toggle", { facet, number, only: true }) }, `${title}: `, h("bdi", {}, label)))),
+		h("p", { class: "ak-chips" }, ...one.facets.map(([facet, title, number, label]) =>
+			button({ title: `Filter by ${title}: ${label}`,
+				click: () => send("toggle", { facet, number, only: true }) }, `${title}: `, h("bdi", {}, label)))),
 		...(links.length ? wrong : []), ...related("Parents", one.parents), ...related("Children", one.children),
 		...related("Same resource, just before and after", one.neighbours),
 		h("h4", {}, "All properties"),
-		h("dl", {}, ...one.values.flatMap(([name, value]) => [h("dt", {}, h("bdi", {}, name)), h("dd", {}, h("bdi", {}, value))])),
+		h("dl", {}, ...one.values.flatMap(([name, value]) =>
+			[h("dt", {}, h("bdi", {}, name)), h("dd", {}, h("bdi", {}, value))])),
 	];
 }
 
-/** @param {Board} board @returns {View} */
+/** @type {Draw} */
 function handing({ send, about }) {
 	const code = h("code");
 	const copy = button({ click: () => navigator.clipboard?.writeText(code.textContent ?? "") }, "Copy");
@@ -703,7 +726,8 @@ function handing({ send, about }) {
 	/** @param {string} name @param {string} label @param {string} file */
 	const act = (name, label, file) => {
 		const path = h("input", { type: "text", value: file, "aria-label": `File for: ${label}`, size: "18" });
-		return h("span", { class: "ak-act" }, button({ click: () => send("act", { name, path: path.value }) }, label), ...(file ? [path] : []));
+		const done = button({ click: () => send("act", { name, path: path.value }) }, label);
+		return h("span", { class: "ak-act" }, done, ...(file ? [path] : []));
 	};
 	const acts = {
 		save: act("save", "Save as snapshot", "selection.parquet"),
@@ -752,7 +776,7 @@ function render({ model, el }) {
 		keydown: (/** @type {Event} */ event) => event.stopPropagation(),
 		// Jupyter's shortcuts would fire inside: `b` inserts a cell. It spares what has this attribute
 		// itself; that something around it has is not enough for shortcuts of any focused element
-		focusin: (/** @type {Event} */ { target }) => put(/** @type {Element} */ (target), "data-lm-suppress-shortcuts", "true") });
+		focusin: (/** @type {any} */ { target }) => put(target, "data-lm-suppress-shortcuts", "true") });
 	let sent = 0;
 	/** @type {Send} */
 	const send = (kind, event = {}) => {

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 import anywidget
 import traitlets
 
-from activitykit.explorer import events, state
+from activitykit.explorer import events, rows, state
 from activitykit.explorer.events import Event
+from activitykit.explorer.look import Look
 from activitykit.explorer.selection import Selection
-from activitykit.explorer.state import Json, Look
+from activitykit.explorer.state import Json
 
 if TYPE_CHECKING:
     from activitykit.explorer.widget import Explorer
@@ -80,8 +81,8 @@ class Board(anywidget.AnyWidget):
         self._tell(
             {
                 **self._views[1],
-                "table": state.rows(selection, look),
-                "details": state.details(selection, look),
+                "table": rows.page(selection, look),
+                "details": rows.details(selection, look),
             }
         )
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from activitykit.explorer import measures
+from activitykit.explorer.conditions import conditions
+from activitykit.explorer.look import Look
 from activitykit.explorer.selection import altered
-from activitykit.explorer.state import Look
 from activitykit.moments import to_timestamp
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _hour(explorer: "Explorer", _: Look, event: Event) -> None:
 
 
 def _take_off(explorer: "Explorer", _: Look, event: Event) -> None:
-    condition = explorer.selection.conditions()[event["number"]]
+    condition = list(conditions(explorer.selection))[event["number"]]
     explorer.choose(condition.without, condition.scope)
 
 

@@ -16,14 +16,15 @@ from pandas.api.typing import NaTType
 
 from activitykit.explorer import measures, rankings
 from activitykit.explorer import table as pages
+from activitykit.explorer.conditions import conditions
 from activitykit.explorer.measures import Headline, Timeline
+from activitykit.explorer.rows import PAGE
 from activitykit.explorer.selection import Option, Selection
 from activitykit.explorer.svg import colour, histogram_svg, legend, mark, timeline_svg
+from activitykit.explorer.texts import cut
 from activitykit.palette import COLOUR, NEUTRAL
 from activitykit.wording import duration_text
 
-PAGE: Final = 25
-_LONGEST: Final = 300
 _DATE: Final = "%Y-%m-%d %H:%M"
 
 
@@ -55,7 +56,7 @@ def views(selection: Selection) -> str:
 
 def summary(selection: Selection) -> str:
     """Render the selection for readers without a kernel, such as a saved notebook."""
-    chips = "".join(f"<span>{_name(one.text)}</span>" for one in selection.conditions())
+    chips = "".join(f"<span>{_name(one.text)}</span>" for one in conditions(selection))
     facets = "".join(_facet(selection, name) for name in ("outcome", "operation", "tenant"))
     rows = table(selection, 0, size=10)
     return (
@@ -319,11 +320,6 @@ def _panel(title: str, body: str, beside: str = "") -> str:
         else ""
     )
     return f'<div class="ak-panel">{head}{body}</div>'
-
-
-def cut(text: str) -> str:
-    """Cut a very long name."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _name(text: str) -> str:

@@ -13,9 +13,8 @@ import pandas as pd
 
 from activitykit.explorer.cube import Cube
 from activitykit.explorer.facets import Array, Codes, Facet
-from activitykit.explorer.scope import HOURS, KIND, REASONS, Scope, hour_text
+from activitykit.explorer.scope import HOURS, KIND, REASONS, Scope
 from activitykit.filters import ENDED_SINCE, Filter
-from activitykit.moments import format_time
 from activitykit.query import GUID
 from activitykit.schema import note
 
@@ -38,15 +37,6 @@ class Option:
     terms: tuple[str, ...]
     n: int
     chosen: bool
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One thing that is on, in words, and filter and scope without it."""
-
-    text: str
-    without: Filter
-    scope: Scope
 
 
 class Selection:
@@ -225,14 +215,14 @@ class Selection:
 
     def chosen(self, facet: Facet) -> frozenset[int]:
         """Give the numbers of the options that are on."""
-        wanted = {_key(value) for value in getattr(self.filter, facet.field)}
+        wanted = {key(value) for value in getattr(self.filter, facet.field)}
         if not wanted:
             return frozenset()
         also = facet.also or [()] * len(facet.terms)
         return frozenset(
             i
             for i, terms in enumerate(zip(facet.terms, also, strict=True))
-            if any(_key(term) in wanted for names in terms for term in names)
+            if any(key(term) in wanted for names in terms for term in names)
         )
 
     def counts(self, facet: Facet) -> Array:
@@ -261,65 +251,11 @@ class Selection:
         """Give the filter with an option added to those of its facet, or taken away again."""
         facet = self.cube.facets[name]
         field, now = facet.field, getattr(self.filter, facet.field)
-        keys = {_key(value) for value in values}
+        keys = {key(value) for value in values}
         for terms, also in zip(facet.terms, facet.also, strict=False):
             keys |= set(also) if terms == tuple(values) else set()
-        kept = [value for value in now if _key(value) not in keys]
+        kept = [value for value in now if key(value) not in keys]
         return altered(self.filter, field, kept if len(kept) < len(now) else [*now, *values])
-
-    def conditions(self) -> list[Condition]:
-        """Say what is on, one by one."""
-        found = []
-        by_field: dict[str, list[Facet]] = {}
-        for facet in self.cube.facets.values():
-            by_field.setdefault(facet.field, []).append(facet)
-        for name in self.parts:
-            if name in by_field:
-                found += self._chosen(by_field[name])
-            elif name in (KIND, REASONS, HOURS):
-                found += self._scoped(name)
-            elif name == TIME:
-                text = f"{self.filter.on} {_interval(self.filter)}"
-                without = replace(self.filter, since=None, until=None)
-                found.append(Condition(text, without, self.scope))
-            else:
-                value = getattr(self.filter, name)
-                shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-                without = altered(self.filter, name, getattr(_OPEN, name))
-                found.append(Condition(f"{name.replace('_', ' ')}: {shown}", without, self.scope))
-        return found
-
-    def _chosen(self, facets: list[Facet]) -> list[Condition]:
-        """Name what is chosen of one field by its first facet that knows it."""
-        label = {
-            _key(term): (text, facet.name, terms)
-            for facet in reversed(facets)
-            for text, terms in zip(facet.labels, facet.terms, strict=True)
-            for term in terms
-        }
-        first = facets[0]
-        wanted = getattr(self.filter, first.field)
-        shown = dict.fromkeys(label.get(_key(one), (one, first.name, (one,))) for one in wanted)
-        return [
-            Condition(f"{first.title}: {text}", self.toggle(name, terms), self.scope)
-            for text, name, terms in shown
-        ]
-
-    def _scoped(self, part: str) -> Iterator[Condition]:
-        scope, where = self.scope, self.filter
-        if part == KIND:
-            hidden = [kind for kind in ("roots", "children", "legacy") if not getattr(scope, kind)]
-            without = replace(scope, roots=True, children=True, legacy=True)
-            yield Condition(f"without {', '.join(hidden)}", where, without)
-        elif part == REASONS:
-            for one in scope.reasons:
-                left = tuple(reason for reason in scope.reasons if reason != one)
-                yield Condition(f"Reason: {one}", where, replace(scope, reasons=left))
-        else:
-            named = ", ".join(map(hour_text, scope.hours[:3]))
-            more = f" and {len(scope.hours) - 3} more" if len(scope.hours) > 3 else ""
-            text = f"Hour of the week: {named}{more} ({scope.tz})"
-            yield Condition(text, where, replace(scope, hours=()))
 
     def span(self, name: str) -> Filter:
         """Give the filter for one of `SPANS` before the newest activity, or for all time."""
@@ -402,11 +338,6 @@ def _value(where: Filter, name: str) -> Any:  # noqa: ANN401 - any field of a fi
     return (where.since, where.until, where.on) if name == TIME else getattr(where, name)
 
 
-def _key(value: str) -> str:
+def key(value: str) -> str:
     """Compare GUIDs without case, as the filter does."""
     return value.lower() if GUID.fullmatch(value) else value
-
-
-def _interval(where: Filter) -> str:
-    words = zip(("from", "before"), edges(where), strict=True)
-    return " ".join(f"{word} {format_time(edge)}" for word, edge in words if edge is not None)

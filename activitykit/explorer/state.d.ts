@@ -40,10 +40,10 @@ export interface Details {
   facets: [string, string, number, string][]; chain: [string, string][]; values: [string, string][];
   parents: Brief[]; children: Brief[]; neighbours: Brief[];
 }
-/** `seq` is the number of the last answered event. */
+/** `seq` is the number of the last answered event; chips and edges have a short and a full text. */
 export interface State {
   seq: number; error: { text: string; details: string } | null; note: string;
-  said: string; over: string; chips: string[]; text: string; span: string; edges: string[];
+  said: string; over: string; chips: [string, string][]; text: string; span: string; edges: [string, string][];
   zone: string; kinds: Record<string, boolean>; kindCounts: Record<string, number>;
   cards: Card[]; facets: Facet[]; time: Time | null; lengths: Lengths; ratesBy: Lines;
   lengthsBy: Lines; reasons: Reason[]; week: Week; table: Table; details: Details | null;
@@ -60,6 +60,7 @@ export type Tip = (event: { clientX: number; clientY: number } | null, lines?: s
 export interface Board { root: HTMLElement; send: Send; about: () => About; tip: Tip }
 /** An element, and how to show a state in it. */
 export type View = [HTMLElement, (state: State) => void];
+export type Draw = (board: Board) => View;
 export interface Model {
   get(name: "state"): string;
   get(name: "about"): About;
