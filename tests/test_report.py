@@ -19,7 +19,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 import activitykit as ak
 from activitykit._axes import INK
 from activitykit.filters import Filter
-from activitykit.report import render_report, write_report
+from activitykit.report import render, render_report, write_report
 from activitykit.report.build import build_report
 from activitykit.report.period import day_starts, read_period
 from activitykit.report.scope import read_scope
@@ -29,9 +29,10 @@ from activitykit.report.sections.freshness import ages as act_ages
 from activitykit.report.targets import target_seconds
 from activitykit.report.write import save_report
 from activitykit.schema import ATTRS
+from activitykit.wording import short
 
 UTC = ZoneInfo("UTC")
-VOID = {"meta", "br", "col", "hr"}
+VOID = {"meta", "br", "col", "hr", "wbr"}
 
 
 @cache
@@ -189,6 +190,32 @@ def test_template_text_in_names_stays_text():
     assert "script" not in {tag for tag, _ in Reader(made).tags}
     assert "1337" not in made
     assert wild in Reader(made).text
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_long_words_break_and_keep_their_letters(name):
+    """Lines may break in any name, which stays what it is, and a long one is told in full."""
+    cell = Reader(f"<table><tr><td>{render._name(name)}</td></tr></table>")
+    assert "".join(cell.words) == short(name, 48)
+    titles = [attrs["title"] for _, attrs in cell.tags if "title" in attrs]
+    assert titles == ([name] if len(name) > 48 else [])
+
+
+def test_words_break_where_their_parts_meet():
+    """Joints come first, so that no column is wider than a part, or breaks amid one."""
+    shown = render._breakable("PolicyManager/BackupDidNotStart: Tagessicherung " + "9" * 50)
+    *parts, rest = shown.split("<wbr>")
+    assert parts[:5] == ["Policy", "Manager/", "Backup", "Did", "Not"]
+    assert parts[5] == f"Start: Tagessicherung {'9' * 18}"
+    assert max(map(len, [*parts[6:], rest])) <= 20
+
+
+def test_what_had_no_plan_is_named_by_what_was_done():
+    """Runs without a plan are told apart by their kind, in words."""
+    df = days_of(["error"] * 3).assign(**{"policy.id": None, "policy.name": None})
+    df["operation"] = "Malware scan"
+    [row] = section(build_report(df, period="3d"), "act").tables[0].rows
+    assert row["plan"] == "Malware scan, no plan"
 
 
 def test_totals_are_those_of_the_statistics():

@@ -1,6 +1,7 @@
 """`render_report`: one self-contained HTML file."""
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -19,9 +20,16 @@ from activitykit.report.figures import svg
 from activitykit.report.period import PeriodText
 from activitykit.report.sources import Archived, gather
 from activitykit.report.targets import Targets
+from activitykit.wording import short
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from markupsafe import Markup
+
+_LONGEST_NAME: Final = 48
+# where the parts of a long word meet, and a stretch of it in which none do
+_JOINTS: Final = re.compile(r"(?<=[/\\:_@.,;=])(?=[^\W\d_])|(?<=[a-z]{2})(?=[A-Z][a-z])")
+_STRETCH: Final = re.compile(r"([^\s\u200b-]{18})(?=[^\s\u200b-]{3})")
 
 
 def render_report(
@@ -127,6 +135,23 @@ def raw(value: Any, kind: Kind) -> Any:  # noqa: ANN401 - a cell as its kind say
     return value if plain else None
 
 
+def _name(text: str) -> "Markup":
+    """Write a name that a table has room for; the whole of a longer one shows on pointing at it."""
+    from markupsafe import Markup
+
+    shown = _breakable(short(text, _LONGEST_NAME))
+    whole = "" if len(text) <= _LONGEST_NAME else text
+    return Markup('<span title="{}">{}</span>').format(whole, shown) if whole else shown
+
+
+def _breakable(text: str) -> "Markup":
+    """Write text so that a narrow column breaks it where its parts meet, not somewhere."""
+    from markupsafe import Markup, escape
+
+    marked = _STRETCH.sub("\\1\u200b", _JOINTS.sub("\u200b", text))
+    return escape(marked).replace("\u200b", Markup("<wbr>"))
+
+
 def _strip_words(outcomes: list[str]) -> str:
     """Say a strip in words, for those who do not see it."""
     number = len(outcomes)
@@ -145,7 +170,13 @@ def _template() -> "Template":
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"cell": cell_text, "raw": raw, "when": moment_text}
+    environment.filters |= {
+        "cell": cell_text,
+        "raw": raw,
+        "when": moment_text,
+        "breakable": _breakable,
+        "name": _name,
+    }
     environment.globals |= {
         "COLOUR": COLOUR, "MARK": MARK, "STRIP": STRIP,
         "css": Markup((here / "report.css").read_text("utf-8")),  # noqa: S704 - our own file

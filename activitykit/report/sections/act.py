@@ -76,12 +76,22 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
         if row["last_outcome"] == "success" and number in histories and any(histories[number].past)
     ]
     recovered.sort(key=lambda row: (-row["n_failed_before"], str(row["resource.name"])))
+    ranked = sorted([*failing, *too_long, *silent], key=lambda row: row["rank"])
+    kinds = dict(zip(scope.runs["type"], scope.runs["operation"], strict=True))
     return Jobs(
-        rows=sorted([*failing, *too_long, *silent], key=lambda row: row["rank"]),
-        recovered=recovered,
+        rows=[row | {"plan": _plan(row, kinds)} for row in ranked],
+        recovered=[row | {"plan": _plan(row, kinds)} for row in recovered],
         n_series=len(streaks),
         n_alarms=int((streaks["streak"] >= ALARM).sum()),
         n_alarms_before=_alarms(scope) if scope.compared else None,
+    )
+
+
+def _plan(row: Row, kinds: Mapping[Any, Any]) -> Any:  # noqa: ANN401 - a name, or nothing
+    """Name the plan, or what was done without one."""
+    kind = kinds.get(row.get("type"))
+    return (
+        row["policy.name"] if missing(kind) or not missing(row["policy.id"]) else f"{kind}, no plan"
     )
 
 
@@ -243,7 +253,7 @@ def _table(scope: Scope, rows: Sequence[Row], total: int) -> Table:
         f" good run, then {ALARM} or more failures in a row, then chronic before recurring before"
         f" new. Last runs: the latest {STRIP}, the newest on the right. Times in {scope.tz}.",
         columns=[
-            Column("resource.name", "Resource"), *tenant, Column("policy.name", "Plan"),
+            Column("resource.name", "Resource"), *tenant, Column("plan", "Plan"),
             Column("class", "Class", "tag"), Column("why", "Why it ranks here", "prose"),
             Column("last_good", "Last good run", "time"), Column("strip", "Last runs", "strip"),
             reason,
@@ -262,7 +272,7 @@ def _recovered(scope: Scope, rows: Sequence[Row]) -> list[Table]:
             caption=f"{cap_text(min(len(rows), RECOVERED), len(rows), 'rows')}Failed in"
             f" {scope.before.name}; the last run was good.",
             columns=[
-                Column("resource.name", "Resource"), *tenant, Column("policy.name", "Plan"),
+                Column("resource.name", "Resource"), *tenant, Column("plan", "Plan"),
                 Column("n_failed_before", "Failed before", "count"),
                 Column("n_failed", "Failed now", "count"),
                 Column("last_success_at", "Last good run", "time"),
