@@ -39,6 +39,7 @@ def svg(
     """
     try:
         import matplotlib as mpl
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError(
@@ -52,13 +53,13 @@ def svg(
         mpl.rc("svg", fonttype="none", hashsalt=name)
         mpl.rc("font", **{"sans-serif": ["DejaVu Sans"]})
         mpl.rc("hatch", linewidth=0.8)
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, height), dpi=72, layout="constrained")
         figure.patch.set_visible(False)
         draw(frame, ax=figure.add_subplot())
-        figure.draw_without_rendering()  # ticks change the layout once more
         text = io.StringIO()
         nothing: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=nothing)
+        # savefig would lay it out for another resolution first, and draw it twice
+        FigureCanvasSVG(figure).print_svg(text, metadata=nothing)
     return _inline(text.getvalue(), name, alt)
 
 
