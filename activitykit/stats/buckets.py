@@ -9,7 +9,7 @@ where each bucket begins, so that days of 23 or 25 hours come out right.
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import narwhals as nw
@@ -22,6 +22,7 @@ from activitykit.stats.engines import Rows
 _FREQ = re.compile(r"(\d*)\s*([mhdw])", re.ASCII | re.IGNORECASE)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _QUARTER = 900
+SECOND: Final = 1_000_000
 # 1970-01-01 was a Thursday; weeks begin on Monday
 _MONDAY = 3 * 86_400
 
@@ -35,40 +36,39 @@ class Buckets:
     offset: int
     changes: tuple[tuple[int, int], ...]
 
-    def place(self, rows: Rows, seconds: nw.Expr) -> Rows:
-        """Say where whole seconds since 1970 belong.
+    def place(self, rows: Rows, time: nw.Expr) -> Rows:
+        """Say where whole microseconds since 1970 belong.
 
         Returns
         -------
         narwhals.LazyFrame
             With ``_bucket``, the number that all moments of a bucket share, and ``_since``, the
-            seconds of wall-clock time since the bucket began.
+            microseconds of wall-clock time since the bucket began.
         """
-        # column by column: one large expression makes SQL engines plan for seconds
-        rows = rows.with_columns(_seconds=seconds)
+        # column by column: one large expression makes SQL engines plan for seconds; and by
+        # remainders, because narwhals writes a rounded division as a dozen operations there
+        rows = rows.with_columns(_time=time)
         changes = [
-            (nw.col("_seconds") >= at).cast(nw.Int64) * change for at, change in self.changes
+            (nw.col("_time") >= at * SECOND).cast(nw.Int64) * (change * SECOND)
+            for at, change in self.changes
         ]
-        rows = rows.with_columns(_offset=nw.sum_horizontal(frames.whole(self.offset), *changes))
-        rows = rows.with_columns(_wall=nw.col("_seconds") + nw.col("_offset") + self._shift)
-        bucket = nw.col("_wall") // self.width
-        if not self._wide:
+        offset = nw.sum_horizontal(frames.whole(self.offset * SECOND), *changes)
+        rows = rows.with_columns(_offset=offset if changes else frames.whole(self.offset * SECOND))
+        rows = rows.with_columns(_wall=nw.col("_time") + nw.col("_offset") + self._shift)
+        rows = rows.with_columns(_since=nw.col("_wall") % (self.width * SECOND))
+        bucket = nw.col("_wall") - nw.col("_since")
+        if self.width <= 3600:
             # the hour that a clock change repeats is two buckets
-            bucket = (bucket * self.width - nw.col("_offset")) // 60
-        rows = rows.with_columns(_bucket=bucket, _since=nw.col("_wall") % self.width)
-        return rows.drop("_seconds", "_offset", "_wall")
+            bucket = bucket - nw.col("_offset")
+        return rows.with_columns(_bucket=bucket).drop("_time", "_offset", "_wall")
 
     def anchor(self, key: Any) -> Any:  # noqa: ANN401 - an expression or a number
-        """Give a moment near the bucket's begin, as plain arithmetic on its number."""
-        return key * self.width - self._shift if self._wide else key * 60
-
-    @property
-    def _wide(self) -> bool:
-        return self.width > 3600
+        """Give a moment within hours of the bucket's begin, as plain arithmetic on its number."""
+        return key - self._shift
 
     @property
     def _shift(self) -> int:
-        return _MONDAY if self.width >= 86_400 else 0
+        return _MONDAY * SECOND if self.width >= 86_400 else 0
 
     def starts(self, first: int, last: int) -> pd.Series:
         """List the buckets from the one at `first` to the one at `last` (seconds since 1970).
@@ -82,7 +82,7 @@ class Buckets:
         margin = max(2 * self.width, 2 * 86_400)
         grid = np.arange((first - margin) // step * step, last + margin, step, dtype="int64")
         rows = nw.from_native(pd.DataFrame({"t": grid}))
-        placed = engines.collect(self.place(rows, nw.col("t")))
+        placed = engines.collect(self.place(rows, nw.col("t") * SECOND))
         begins = placed.groupby("_bucket")["t"].min().sort_values()
         inside = begins.searchsorted(first, "right") - 1, begins.searchsorted(last, "right") + 1
         return begins.iloc[inside[0] : inside[1]]

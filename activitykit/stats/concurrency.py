@@ -8,11 +8,13 @@ import pandas as pd
 
 from activitykit.moments import Moment
 from activitykit.stats import engines, frames
-from activitykit.stats.buckets import Buckets, buckets
+from activitykit.stats.buckets import SECOND, Buckets, buckets
 from activitykit.stats.durations import NEEDS, timings, unusable
 from activitykit.stats.engines import Rows
 from activitykit.stats.frames import Time
 
+_BEGIN: Final = 2
+_TIMES: Final = ("startedAt", "completedAt")
 COLUMNS: Final = ("bucket", "mean", "max", "n_open", "observed_s")
 
 
@@ -73,12 +75,12 @@ def concurrency(
     moment = frames.resolve(rows, as_of)
     rows = rows.with_columns(**timings(rows, moment), _entry=nw.lit(0.0))
     rows, counts = frames.left_out(rows, unusable())
-    begin, end = (engines.microseconds(rows, c) for c in ("startedAt", "completedAt"))
-    now = engines.microseconds(rows, moment) if isinstance(moment, pd.Timestamp) else begin
+    begun, ended = (engines.microseconds(rows, c) for c in _TIMES)
+    now = engines.microseconds(rows, moment) if isinstance(moment, pd.Timestamp) else begun
+    until = nw.when(nw.col("finished")).then(ended).otherwise(now).cast(nw.Int64)
+    # each change as one number, the only column to be sorted: its time, ends before begins
     spans = rows.select(
-        begin=begin.cast(nw.Int64),
-        end=nw.when(nw.col("finished")).then(end).otherwise(now).cast(nw.Int64),
-        open=frames.flag(nw.col("running")),
+        begin=begun.cast(nw.Int64) * 4 + _BEGIN + frames.flag(nw.col("running")), end=until * 4
     )
     ends = engines.collect(spans.select(first=nw.col("begin").min(), last=nw.col("end").max()))
     if not len(ends) or ends["first"].isna().all():
@@ -87,7 +89,7 @@ def concurrency(
             _empty(tz), COLUMNS, by=[], counts=counts, as_of=moment, tz=tz, freq=freq
         )
     first, last = (
-        pd.Timestamp(int(ends[c].iloc[0]), unit="us", tz="UTC") for c in ("first", "last")
+        pd.Timestamp(int(ends[c].iloc[0]) // 4, unit="us", tz="UTC") for c in ("first", "last")
     )
     calendar = buckets(freq, tz, first, last)
     starts = calendar.starts(int(first.timestamp()), int(last.timestamp()))
@@ -102,26 +104,31 @@ def _per_bucket(spans: Rows, calendar: Buckets) -> pd.DataFrame:
     The integral of the level over a bucket needs no order: it is the level at its begin, and each
     change times the part of the bucket that is left. Only the maximum needs the sweep.
     """
-    begins = spans.select(t="begin", change=frames.whole(1), opened="open")
-    ends = spans.select(t="end", change=frames.whole(-1), opened=frames.whole(0))
-    changes = engines.stacked(begins, ends)
-    changes = calendar.place(changes, nw.col("t") // 1_000_000)
-    since = nw.col("_since") * 1_000_000 + nw.col("t") % 1_000_000
-    changes = changes.with_columns(key=nw.col("_bucket"), since=since)
-    # ends sort before begins of the same moment
-    changes = changes.with_columns(_order=nw.col("t") * 2 + frames.flag(nw.col("change") > 0))
+    changes = engines.folded(spans, {"_order": ["begin", "end"]})
+    changes = changes.with_columns(_kind=nw.col("_order") % 4)
+    changes = changes.with_columns(
+        # exact: doubles hold every multiple of four of this size
+        t=((nw.col("_order") - nw.col("_kind")) / 4).cast(nw.Int64),
+        change=frames.flag(nw.col("_kind") >= _BEGIN) * 2 - 1,
+        opened=frames.flag(nw.col("_kind") == _BEGIN + 1),
+    )
+    changes = calendar.place(changes, nw.col("t")).rename({"_bucket": "key"})
+    changes = changes.with_columns(at_edge=frames.flag(nw.col("_since") == 0))
+    parts = engines.parts(changes, ["key"])
     changes = engines.arranged(changes, "_order")
-    level = engines.along(changes, nw.col("change").cum_sum(), ["key"], "_order")
-    changes = changes.with_columns(level=level, at_edge=frames.flag(nw.col("since") == 0))
+    level = engines.along(changes, nw.col("change").cum_sum(), parts, "_order")
+    changes = changes.with_columns(level=level)
     changes = changes.with_columns(
         peak=nw.when(nw.col("at_edge") == 0).then(nw.col("level")),
         at_edge=nw.col("at_edge") * nw.col("change"),
-        moment=(nw.col("t") - calendar.anchor(nw.col("key")) * 1_000_000) * nw.col("change"),
+        moment=(nw.col("t") - calendar.anchor(nw.col("key"))) * nw.col("change"),
     )
     summed = nw.col("change", "moment", "at_edge", "opened").sum()
-    return engines.collect(changes.group_by("key").agg(summed, nw.col("peak").max())).set_index(
-        "key"
-    )
+    found = engines.collect(changes.group_by("key").agg(summed, nw.col("peak").max()))
+    found = found.set_index("key").sort_index()
+    if parts:
+        found["peak"] += found["change"].cumsum() - found["change"]
+    return found
 
 
 def _levels(
@@ -134,9 +141,9 @@ def _levels(
     peak = changes.pop("peak")
     changes = changes.fillna(0)
     before = changes["change"].cumsum() - changes["change"]
-    moments = changes["moment"] / 1e6 + changes["change"] * calendar.anchor(keys.to_numpy())
+    moments = (changes["moment"] + changes["change"] * calendar.anchor(keys.to_numpy())) / SECOND
     area = before * (end - begin) + changes["change"] * end - moments
-    top = np.fmax(before + changes["at_edge"], before + peak)
+    top = np.fmax(before + changes["at_edge"], peak)
     observed = np.clip(as_of.timestamp() - begin, 0, end - begin) if not pd.isna(as_of) else np.nan
     table = pd.DataFrame(
         {

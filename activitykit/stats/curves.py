@@ -23,6 +23,8 @@ from activitykit.stats.engines import Rows
 # log S is a sum of up to millions of terms: its rounding stays far below this
 TOLERANCE: Final = 1e-9
 _CELLS: Final = 1000
+# a group of this many rows has more of them than cells
+_WORTH_CELLS: Final = 20_000
 # the last row at risk takes S to zero; this keeps its logarithm finite and changes no other
 _NOTHING: Final = 1e-300
 Read = Callable[[Rows, str], pd.DataFrame]
@@ -42,8 +44,7 @@ def changes(rows: Rows, keys: Sequence[str], *, delayed: bool = False) -> Rows:
         late = rows.filter(nw.col("_entry") > 0)
         joining = late.select(*keys, duration_s="_entry", _event=none, _cut=none, _leave=joined)
         found = engines.stacked(found, joining)
-    cell = (nw.col("duration_s") + 1e-3).log() * _CELLS
-    return found.with_columns(_time=time_of("duration_s"), _cell=cell.floor().cast(nw.Int64))
+    return found.with_columns(_time=time_of("duration_s"))
 
 
 def time_of(seconds: str) -> nw.Expr:
@@ -51,32 +52,28 @@ def time_of(seconds: str) -> nw.Expr:
     return (nw.col(seconds) * 1e9).round().cast(nw.Int64)
 
 
-def curve(changes: Rows, keys: Sequence[str], split: Collection[int] | None = None) -> Rows:
-    """Add up the changes of each time, or of each cell that is not to be `split` (None: all are).
+def curve(changes: Rows, keys: Sequence[str], point: Sequence[str] = ("_time",)) -> Rows:
+    """Add up the changes of each time, or of each other `point` on the curve, in order.
 
     Returns
     -------
     narwhals.LazyFrame
-        Per key and point: ``duration_s`` (the last of its times), ``_cell``, ``_event`` and
-        ``_cut`` (rows that finished, and that were censored), ``_at_risk`` (rows just before), and
-        ``_log_s``, the logarithm of S just after.
+        Per key and point: ``duration_s`` (the last of its times), ``_event`` and ``_cut`` (rows
+        that finished, and that were censored), ``_at_risk`` (rows just before), and ``_log_s``, the
+        logarithm of S just after.
     """
-    point = nw.col("_time")
-    if split is not None:
-        inside = engines.one_of("_cell", split)
-        point = nw.when(inside).then(point).otherwise(frames.whole(-1))
-    points = changes.with_columns(_time=point).group_by(*keys, "_cell", "_time")
+    points = changes.group_by(*keys, *point)
     summed = points.agg(nw.col("_event", "_cut", "_leave").sum(), nw.col("duration_s").max())
     # DuckDB sums integers into a type of 128 bits, with which windows are slow
     summed = summed.with_columns(nw.col("_event", "_cut", "_leave").cast(nw.Int64))
-    summed = engines.arranged(summed, "_cell", "_time")
-    at_risk = engines.along(summed, nw.col("_leave").cum_sum(reverse=True), keys, "_cell", "_time")
+    summed = engines.arranged(summed, *point)
+    at_risk = engines.along(summed, nw.col("_leave").cum_sum(reverse=True), keys, *point)
     summed = summed.with_columns(_at_risk=at_risk)
     fall = ((nw.col("_at_risk") - nw.col("_event") + _NOTHING) / nw.col("_at_risk")).log()
     summed = summed.with_columns(
         _fall=nw.when(nw.col("_event") > 0).then(fall).otherwise(nw.lit(0.0))
     )
-    log_s = engines.along(summed, nw.col("_fall").cum_sum(), keys, "_cell", "_time")
+    log_s = engines.along(summed, nw.col("_fall").cum_sum(), keys, *point)
     return summed.with_columns(_log_s=log_s)
 
 
@@ -88,24 +85,44 @@ def read_exactly(
     `read` gives a collected table of a curve, its columns `names` in terms of the column it is
     told: ``_cell`` or ``duration_s``.
     """
+    cell = (nw.col("duration_s") + 1e-3).log() * _CELLS
+    changes = changes.with_columns(_cell=cell.floor().cast(nw.Int64))
     unsteady = changes.filter(nw.col("_event") == 0).select("_cell").unique()
     split = {*engines.collect(unsteady)["_cell"]}
-    rough = read(curve(changes, keys, split), "_cell")
+    rough = read(_on_cells(changes, keys, split), "_cell")
     split |= {int(cell) for name in names for cell in rough[name].dropna().unique()}
-    return read(curve(changes, keys, split), "duration_s")
+    return read(_on_cells(changes, keys, split), "duration_s")
+
+
+def _on_cells(changes: Rows, keys: Sequence[str], split: Collection[int]) -> Rows:
+    """Give the curve on cells, and on the single times of those to be `split`."""
+    inside = engines.one_of("_cell", split)
+    time = nw.when(inside).then(nw.col("_time")).otherwise(frames.whole(-1))
+    return curve(changes.with_columns(_time=time), keys, ("_cell", "_time"))
 
 
 def quantiles(
-    rows: Rows, keys: Sequence[str], asked: Mapping[str, float], *, delayed: bool = False
+    rows: Rows,
+    keys: Sequence[str],
+    asked: Mapping[str, float],
+    *,
+    delayed: bool = False,
+    per_group: float = math.inf,
 ) -> pd.DataFrame:
-    """Give for each group the smallest times at which S(t) is at most 1 - q."""
+    """Give for each group the smallest times at which S(t) is at most 1 - q.
+
+    `per_group` is the mean number of rows; where it is small, cells would save nothing.
+    """
 
     def lowest(curve: Rows, what: str) -> pd.DataFrame:
         reached = {name: first_below(math.log1p(-q), what) for name, q in asked.items()}
         reduced = curve.select(*keys, **reached).group_by(*keys)
         return engines.collect(reduced.agg(*[nw.col(name).min() for name in asked]))
 
-    return read_exactly(changes(rows, keys, delayed=delayed), keys, lowest, [*asked])
+    found = changes(rows, keys, delayed=delayed)
+    if per_group < _WORTH_CELLS:
+        return lowest(curve(found, keys), "duration_s")
+    return read_exactly(found, keys, lowest, [*asked])
 
 
 def first_below(log_s: float, what: str) -> nw.Expr:

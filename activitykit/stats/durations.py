@@ -15,7 +15,6 @@ from activitykit.stats.engines import Rows
 from activitykit.stats.frames import By, Time
 
 NEEDS = (*frames.STATE_NEEDS, *frames.LEGACY_NEEDS)
-TOLERANCE: Final = curves.TOLERANCE
 
 
 def durations(df: Any, *, as_of: Moment | None = None) -> Any:  # noqa: ANN401 - same engine out as in
@@ -173,11 +172,11 @@ def duration_table(
         *keys, "duration_s", "_entry", _event=frames.flag(nw.col("finished"))
     )
     asked = {quantile_name(q): q for q in quantiles}
+    waits, waited = _queue(rows, keys, as_of), {"queue_p50_s": 0.5, "queue_p95_s": 0.95}
+    per_group = table["n"].mean()
     for found in (
-        curves.quantiles(used, keys, asked, delayed=since is not None),
-        curves.quantiles(
-            _queue(rows, keys, as_of), keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95}
-        ),
+        curves.quantiles(used, keys, asked, delayed=since is not None, per_group=per_group),
+        curves.quantiles(waits, keys, waited, per_group=per_group),
     ):
         table = table.merge(found, on=keys, how="left")
     counts = {reason: int(table[f"_{reason}"].sum()) for reason in reasons}

@@ -149,14 +149,43 @@ def arranged(rows: Rows, *order: str) -> Rows:
 def along(rows: Rows, running: nw.Expr, keys: Sequence[str], *order: str) -> nw.Expr:
     """Let a running sum or minimum go along `order` within each group of `arranged` rows."""
     if rows.implementation.is_pandas():
-        return running.over(*keys)
+        return running.over(*keys) if keys else running
     return running.over(*keys, order_by=order)
+
+
+def parts(rows: Rows, keys: Sequence[str]) -> list[str]:
+    """Give the keys by which to divide a sweep over all rows: Spark spreads it over machines.
+
+    Elsewhere there are none, because one sort of everything takes less than half of the time.
+    """
+    engine = rows.implementation
+    return list(keys) if engine.is_pyspark() or engine.is_pyspark_connect() else []
 
 
 def stacked(*parts: Any) -> Rows:  # noqa: ANN401 - all eager or all lazy
     """Put rows with the same columns below each other."""
     whole: Rows = nw.concat(parts)
     return whole
+
+
+def folded(rows: Any, columns: Mapping[str, Sequence[str]]) -> Rows:  # noqa: ANN401 - eager or lazy
+    """Make several rows out of each without working it out again, as stacking would on SQL engines.
+
+    `columns` names the columns that a new one is made of: the first row takes the first of each.
+    """
+    taken = {column for old in columns.values() for column in old}
+    native, rest = rows.to_native(), [c for c in rows.collect_schema().names() if c not in taken]
+    if rows.implementation.is_duckdb():
+        quoted = {name: ", ".join(_quoted(c, '"') for c in old) for name, old in columns.items()}
+        listed = [f"unnest([{old}]) AS {name}" for name, old in quoted.items()]
+        return nw.from_native(native.project(", ".join([*rest, *listed])))
+    turns = [dict(zip(columns, old, strict=True)) for old in zip(*columns.values(), strict=True)]
+    if on_sql(rows):
+        from pyspark.sql import functions as sql
+
+        made = [sql.struct(*[sql.col(c).alias(name) for name, c in turn.items()]) for turn in turns]
+        return nw.from_native(native.select(*rest, sql.inline(sql.array(*made))))
+    return stacked(*[rows.select(*rest, **{n: nw.col(c) for n, c in t.items()}) for t in turns])
 
 
 def collect(rows: Rows) -> pd.DataFrame:

@@ -82,8 +82,8 @@ def streaks(
         },
     )
     rows, keys = _series(rows, SERIES)
-    last = rows.select(*keys, *_NAMED, "_at", "id", last_outcome=policy.expr())
-    last = _latest(last, keys, "_at").rename(columns={"_at": "last_run_at", "id": "last_id"})
+    told = rows.select(*keys, *_NAMED, "_at", "id", last_outcome=policy.expr())
+    last = _latest(told, keys, "_at").rename(columns={"_at": "last_run_at", "id": "last_id"})
     table = _runs(rows, keys, policy).merge(last, on=keys)
     columns = [
         "streak", "last_outcome", "last_run_at", "last_success_at", *NAMES, "last_id", "n",

@@ -118,8 +118,7 @@ def _best_outlook(
 ) -> pd.DataFrame:
     """Give for each running row what the narrowest group with enough finished runs says."""
     rows = rows.select("type", "_resource", "duration_s", "_event")
-    machines = engines.one_of("_resource", running["_resource"].dropna().unique().tolist())
-    near = rows.filter(machines | nw.col("_resource").is_null())
+    near = rows.filter(_like(running))
     narrow, wide = (
         running[[*keys, "_time"]]
         .merge(_outlook(engines.categories(of, keys), keys, longest_share, few=few), how="left")
@@ -130,6 +129,17 @@ def _best_outlook(
     told = best["n_reference"] >= min_reference
     best.loc[~told, ["survival", "median_s", "typical_s", "limit_s"]] = math.nan
     return best.drop(columns=["type", "_resource", "_time"])
+
+
+def _like(running: pd.DataFrame) -> nw.Expr:
+    """Condition: type and resource of a running row."""
+    alike = [nw.col("_event") < 0]
+    for kind, resources in running.groupby("type", dropna=False)["_resource"]:
+        same = engines.one_of("_resource", resources.dropna().unique().tolist())
+        if resources.isna().any():
+            same = same | nw.col("_resource").is_null()
+        alike.append(same & (nw.col("type").is_null() if pd.isna(kind) else nw.col("type") == kind))
+    return nw.any_horizontal(*alike, ignore_nulls=True)
 
 
 def _outlook(rows: Rows, keys: Sequence[str], longest_share: float, *, few: bool) -> pd.DataFrame:
@@ -146,16 +156,20 @@ def _outlook(rows: Rows, keys: Sequence[str], longest_share: float, *, few: bool
         points = curve.with_columns(**lowest).with_columns(
             nw.col(*shares).min().over(*keys), n_reference=nw.col("_event").sum().over(*keys)
         )
+        depth, here = -nw.col("_log_s"), nw.col(what).cast(nw.Float64)
         points = points.with_columns(
-            _depth=-nw.col("_log_s"), median_s=nw.col(what).cast(nw.Float64)
+            _known=nw.when(nw.col("_event") > 0).then(depth),
+            _asked=nw.when(nw.col("_cut") > 0).then(depth + math.log(2) - curves.TOLERANCE),
+            _here=here,
+            _never=nw.lit(_NEVER),
+            _no=frames.whole(0),
         )
-        ask = points.filter(nw.col("_cut") > 0).with_columns(
-            _depth=nw.col("_depth") + math.log(2) - curves.TOLERANCE, median_s=nw.lit(_NEVER)
-        )
-        known = points.filter(nw.col("_event") > 0).with_columns(_cut=frames.whole(0))
-        asked = engines.arranged(engines.stacked(known, ask), "_depth")
-        below = engines.along(asked, nw.col("median_s").cum_min(reverse=True), keys, "_depth")
-        asked = asked.with_columns(median_s=below).filter(nw.col("_cut") > 0)
+        both = {"_depth": ["_known", "_asked"], "median_s": ["_here", "_never"],
+                "_running": ["_no", "_cut"]}  # fmt: skip
+        points = engines.folded(points, both).filter(~nw.col("_depth").is_null())
+        points = engines.arranged(points, "_depth")
+        below = engines.along(points, nw.col("median_s").cum_min(reverse=True), keys, "_depth")
+        asked = points.with_columns(median_s=below).filter(nw.col("_running") > 0)
         table = engines.collect(
             asked.select(*keys, "_time", "n_reference", *shares, "median_s", "_log_s")
         )

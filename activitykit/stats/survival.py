@@ -109,7 +109,7 @@ def _steps(rows: Rows, keys: Sequence[str], *, delayed: bool) -> Rows:
     sums = {"_variance": "_term", "n_finished": "_event", "n_running": "_cut"}
     steps = steps.with_columns(
         **{
-            name: engines.along(steps, nw.col(of).cum_sum(), keys, "_cell", "_time")
+            name: engines.along(steps, nw.col(of).cum_sum(), keys, "_time")
             for name, of in sums.items()
         }
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from activitykit.moments import Moment
 from activitykit.stats import curves, engines, failures, frames
-from activitykit.stats.buckets import Buckets, buckets
+from activitykit.stats.buckets import SECOND, Buckets, buckets
 from activitykit.stats.durations import NEEDS as DURATION_NEEDS
 from activitykit.stats.durations import timings, unusable
 from activitykit.stats.engines import Rows
@@ -90,14 +90,16 @@ def trend(
     moment = frames.resolve(rows, as_of)
     rows, counts = frames.left_out(rows, {"not_started": nw.col("startedAt").is_null()})
     calendar, span = _span(rows, freq, tz)
-    seconds = engines.microseconds(rows, "startedAt") // 1_000_000
     keys = [*by, "bucket"]
-    rows = calendar.place(rows, seconds).rename({"_bucket": engines.keys_of(keys)[-1]})
+    rows = calendar.place(rows, engines.microseconds(rows, "startedAt"))
+    rows = rows.rename({"_bucket": engines.keys_of(keys)[-1]})
     table = failures.failure_table(
         rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
     notes = table.attrs["activitykit"]
-    lengths = _lengths(rows.filter(frames.root()) if roots else rows, keys, moment)
+    lengths = _lengths(
+        rows.filter(frames.root()) if roots else rows, keys, moment, table["n"].mean()
+    )
     table = table.merge(lengths, on=keys, how="left")
     table["bucket"] = pd.to_datetime(table["bucket"].map(span), unit="s", utc=True).dt.tz_convert(
         tz
@@ -174,7 +176,7 @@ def weekly_load(
         rows, keys, confidence=confidence, policy=policy, cluster=cluster, roots=roots
     )
     left = table.attrs["activitykit"]["left_out"]
-    waits = _waits(rows.filter(frames.root()) if roots else rows, keys)
+    waits = _waits(rows.filter(frames.root()) if roots else rows, keys, table["n"].mean())
     table = table.merge(waits, on=keys, how="left").astype({"weekday": "int64", "hour": "int64"})
     return frames.tidy(
         table, columns, by=by, counts={**counts, **left}, tz=tz, policy=repr(policy),
@@ -185,29 +187,32 @@ def weekly_load(
 def _on_the_clock(rows: Rows, tz: str, names: Sequence[str]) -> Rows:
     """Add the weekday and the hour that the clocks of `tz` show at ``startedAt``."""
     week, _ = _span(rows, "1w", tz)
-    rows = week.place(rows, engines.microseconds(rows, "startedAt") // 1_000_000)
+    rows = week.place(rows, engines.microseconds(rows, "startedAt"))
     since = nw.col("_since")
-    parts = (since // 86_400, since % 86_400 // 3_600)
+    day, hour = 86_400 * SECOND, 3_600 * SECOND
+    parts = (since // day, since % day // hour)
     rows = rows.with_columns(
         **{name: part.cast(nw.Int64) for name, part in zip(names, parts, strict=True)}
     )
     return rows.drop("_bucket", "_since")
 
 
-def _waits(rows: Rows, by: Sequence[str]) -> pd.DataFrame:
+def _waits(rows: Rows, by: Sequence[str], per_group: float) -> pd.DataFrame:
     rows = rows.filter(~frames.legacy())
     rows = rows.with_columns(duration_s=engines.seconds(rows, "createdAt", "startedAt"))
     rows, keys = frames.keyed(rows.filter((nw.col("duration_s") >= 0).fill_null(False)), by)
     rows = rows.select(*keys, "duration_s", _event=frames.whole(1))
-    found = curves.quantiles(rows, keys, {"queue_p50_s": 0.5, "queue_p95_s": 0.95})
+    asked = {"queue_p50_s": 0.5, "queue_p95_s": 0.95}
+    found = curves.quantiles(rows, keys, asked, per_group=per_group)
     return found.rename(columns=dict(zip(keys, by, strict=True)))
 
 
-def _lengths(rows: Rows, by: Sequence[str], as_of: Time) -> pd.DataFrame:
+def _lengths(rows: Rows, by: Sequence[str], as_of: Time, per_group: float) -> pd.DataFrame:
     timed = rows.with_columns(**timings(rows, as_of), _entry=nw.lit(0.0))
     used, keys = frames.keyed(timed.filter(frames.why_not(unusable()) == 0), by)
     used = used.select(*keys, "duration_s", _event=frames.flag(nw.col("finished")))
-    found = curves.quantiles(used, keys, {"p50_s": 0.5, "p95_s": 0.95})
+    asked = {"p50_s": 0.5, "p95_s": 0.95}
+    found = curves.quantiles(used, keys, asked, per_group=per_group)
     return found.rename(columns=dict(zip(keys, by, strict=True)))
 
 
