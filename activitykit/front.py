@@ -54,8 +54,8 @@ def explore(
         observed; ``.scope`` what else is chosen and no filter can say; ``.filtered`` the matching
         rows, a new frame; ``.code`` the Python that gives the same rows and the shown statistics
         without the widget. ``.save(path)`` writes the rows as a snapshot, ``.report(path)`` their
-        report; ``.refresh()`` fetches what has changed when the source is a client, and reads a
-        file or an archive anew.
+        report; ``.refresh()`` fetches what has changed when the source is a client, keeping what
+        the service has forgotten since, and reads a file or an archive anew.
 
     Raises
     ------
@@ -63,6 +63,10 @@ def explore(
         When ipywidgets is not installed, for an unknown time zone, and as `load` does.
     SchemaError
         When the frame lacks core columns.
+    ApiError
+        As `load` does, such as `AuthError`: without activities there is no dashboard yet to say it
+        on, so that the cell says it. A refresh that fails says so on the dashboard, which goes on
+        with what it has.
 
     Notes
     -----
@@ -98,7 +102,12 @@ def _fetcher(source: Any, where: Filter | None) -> Callable[[pd.DataFrame], pd.D
 
 
 def _changed(client: "Client", where: Filter, before: pd.DataFrame) -> pd.DataFrame:
-    """Fetch what was updated since, and put it in the place of what it was."""
+    """Fetch what was updated since, and put it in the place of what it was.
+
+    Rows that the service has forgotten since, which it does after 90 days, or that were deleted
+    there, stay: who explores does not want rows to go from under their eyes. Opening the dashboard
+    again shows what the service has now.
+    """
     newest = before["updatedAt"].max()
     if pd.isna(newest):
         return load(client, where, progress=False)

@@ -3,6 +3,7 @@
 import pytest
 
 import activitykit as ak
+from activitykit.demo import Faults
 from activitykit.front import _merged
 
 
@@ -58,3 +59,41 @@ def test_merging_equals_one_load():
     assert ak.unflatten(merged) == ak.unflatten(whole)
     mixed = _merged(ak.flatten([run(1, context={"a": 1})]), ak.flatten(new[1:]))
     assert list(ak.unflatten(mixed)) == [run(1, context={"a": 1}), new[1]]
+
+
+def pressed(board):
+    """Press Refresh as the script of the board does, and give what it is then told."""
+    shown = board.view.shown
+    board.view._heard(board.view, {"kind": "act", "name": "refresh", "seq": shown["seq"] + 1}, [])
+    assert board.view.shown["seq"] == shown["seq"] + 1
+    return board.view.shown
+
+
+def test_the_board_on_a_live_service():
+    """A refused refresh is said and leaves the rows; the next brings new and changed ones."""
+    items = [run(1), run(2, state="started", result={})]
+    later = {"updatedAt": "2026-10-20T01:00:00Z"}
+    late = [run(2, result={"code": "error"}, **later), run(3, **later)]
+    faults = Faults(script=["", "403", "late", "late"], late=late)
+    with ak.demo.serve(items, faults=faults) as served, ak.Client(
+        served.base_url, client_id=served.client_id, client_secret=served.client_secret
+    ) as client:  # fmt: skip
+        board = ak.explore(client)
+        board.filter = ak.Filter(result=["error", "running"])
+        shown = pressed(board)
+        assert "403" in shown["error"]["text"]
+        assert board.filtered["id"].tolist() == [2]
+        for _ in late:
+            assert pressed(board)["error"] is None
+        shown = pressed(board)
+    assert board.selection.cube.df["id"].tolist() == [1, 2, 3]
+    assert board.filtered["result.code"].tolist() == ["error"]
+    assert shown["note"].startswith("Refreshed: 3 activities")
+
+
+def test_a_client_that_is_refused_raises_in_the_cell():
+    """Without data there is no dashboard to say it on: the cell that opens it raises."""
+    with ak.demo.serve([run(1)]) as served:
+        client = ak.Client(served.base_url, client_id=served.client_id, client_secret="wrong")
+        with pytest.raises(ak.AuthError):
+            ak.explore(client)

@@ -3,7 +3,7 @@
 // Every text from data is set as text, never as markup. No framework, no build step, no network.
 
 /** @import {About, Brief, Details, Facet, State, Table, Time} from "./state.d.ts" */
-/** @import {Board, Draw, Model, Send, Tip, View} from "./state.d.ts" */
+/** @import {Board, Draw, Model, Send, Timer, Tip, View} from "./state.d.ts" */
 
 const SVG = "http://www.w3.org/2000/svg";
 const DEBOUNCE_MS = 150;
@@ -169,7 +169,7 @@ function under(event, element, n) {
 
 /** @type {Draw} */
 function top({ root, send, about }) {
-	/** @type {ReturnType<typeof setTimeout> | undefined} */
+	/** @type {Timer} */
 	let timer;
 	const typed = () => {
 		clearTimeout(timer);
@@ -255,7 +255,7 @@ function facets(board) {
 /** @param {Board} board @param {Facet} first @param {() => void} hide */
 function facetBox({ send }, first, hide) {
 	const { name, title } = first;
-	/** @type {ReturnType<typeof setTimeout> | undefined} */
+	/** @type {Timer} */
 	let timer;
 	const clear = button({ class: "ak-link", title: `Take off what is chosen under ${title}`,
 		click: () => send("clear", { facet: name }) }, "clear");
@@ -726,7 +726,11 @@ function handing({ send, about }) {
 	/** @param {string} name @param {string} label @param {string} file */
 	const act = (name, label, file) => {
 		const path = h("input", { type: "text", value: file, "aria-label": `File for: ${label}`, size: "18" });
-		const done = button({ click: () => send("act", { name, path: path.value }) }, label);
+		const click = () => {
+			say(note, `${label} …`);
+			send("act", { name, path: path.value });
+		};
+		const done = button({ click }, label);
 		return h("span", { class: "ak-act" }, done, ...(file ? [path] : []));
 	};
 	const acts = {

@@ -60,6 +60,7 @@ export type Tip = (event: { clientX: number; clientY: number } | null, lines?: s
 export interface Board { root: HTMLElement; send: Send; about: () => About; tip: Tip }
 /** An element, and how to show a state in it. */
 export type View = [HTMLElement, (state: State) => void];
+export type Timer = ReturnType<typeof setTimeout> | undefined;
 export type Draw = (board: Board) => View;
 export interface Model {
   get(name: "state"): string;
