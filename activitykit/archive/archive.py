@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from activitykit.archive import care, export, ledger, narrow, rows, sync
+from activitykit.archive import care, centres, export, ledger, narrow, rows, sync
 from activitykit.archive.conditions import candidates
 from activitykit.archive.scan import Engine, opened
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables
@@ -92,7 +92,8 @@ class Archive:
         Parameters
         ----------
         client
-            Access to the service. Several tenants and data centres can share an archive.
+            Access to the service. Several tenants and data centres can share an archive; ids are
+            told apart by the client's base URL, so keep to one for each data centre.
         where
             Keep only these activities. Its interval must be one of ``createdAt``; what matched once
             is followed until it is finished.
@@ -217,7 +218,8 @@ class Archive:
         Returns
         -------
         pandas.DataFrame
-            As `flatten` describes it, exact to the nanosecond. The notes in
+            As `flatten` describes it, exact to the nanosecond; where activities of different data
+            centres have the same id, all of them are there. The notes in
             ``df.attrs["activitykit"]`` also have ``version``, the state that was read, which reads
             the same rows again; ``coverage``, the lines of `coverage` in the interval of ``where``
             as known of that state; and ``complete``, False when one of them has a gap.
@@ -235,7 +237,11 @@ class Archive:
         names = None if columns is None else list(columns)
         with self._tables.told("read"):
             dataset = candidates(table, where)
-            df = None if names is None else narrow.read_stored(dataset, names, where)
+            df: pd.DataFrame | None = None
+            if centres.may_meet(table) and centres.do_meet(dataset):
+                df = centres.flattened(dataset.to_table())
+            elif names is not None:
+                df = narrow.read_stored(dataset, names, where)
             if df is None:
                 df = flatten_pages(rows.to_pages(dataset.to_table()))
         df.attrs[ATTRS] |= notes

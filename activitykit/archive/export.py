@@ -49,9 +49,14 @@ def _selected(batch: Any, where: Filter) -> Any:  # noqa: ANN401 - Arrow is unty
     doubtful = pa.array([True] * len(batch), pa.bool_())
     if not any(map(beyond_core, where.criteria())):
         doubtful = batch[rows.MISFIT]
-    df = flatten_pages(rows.to_pages(pa.Table.from_batches([batch.filter(doubtful)])))
-    found = pc.is_in(batch["id"], pa.array(where.select(df)["id"].to_numpy()))
-    return batch.filter(pc.or_(pc.invert(doubtful), found))
+    found = pc.invert(doubtful)
+    # ids are those of a data centre
+    for url in batch["base_url"].unique():
+        here = pc.and_(doubtful, pc.equal(batch["base_url"], url))
+        df = flatten_pages(rows.to_pages(pa.Table.from_batches([batch.filter(here)])))
+        ids = pa.array(where.select(df)["id"].to_numpy())
+        found = pc.or_(found, pc.and_(here, pc.is_in(batch["id"], ids)))
+    return batch.filter(found)
 
 
 def _gathered(found: Iterable[Any]) -> Iterator[Any]:
