@@ -180,7 +180,8 @@ def test_an_older_state_never_replaces_a_newer_one(tmp_path):
 
 def test_upserts_agree_with_a_dict(tmp_path, monkeypatch):
     """Whatever comes in whichever order, the table holds what a dict by id would hold."""
-    monkeypatch.setattr(tables, "_SPANS", 3)
+    for name in ("_SPANS", "_LONG", "_LISTED"):
+        monkeypatch.setattr(tables, name, 2)
     chance, store, truth = random.Random(8), tables.Tables(root=str(tmp_path), options={}), {}
     store.create()
     for _ in range(8):
@@ -266,6 +267,30 @@ def test_scopes_live_side_by_side(tmp_path, items):
     covered = archive.coverage()
     assert covered.groupby("tenant").size().sort_values().tolist() == [1, 2]
     assert tenant in set(covered["tenant"])
+
+
+def test_equal_ids_of_two_data_centres_are_two_activities(tmp_path):
+    """Whichever way they are read, neither hides the other, and each keeps what it holds."""
+    archive, store = Archive(tmp_path), tables.Tables(root=str(tmp_path), options={})
+    store.create()
+    one = {"id": 5, "type": "backup", "createdAt": "2026-03-01T00:00:00Z", "context": {"a": 1}}
+    other = one | {"type": "scan", "context": {"a": 0.5}, "tags": ["x"]}
+    more = [one | {"id": 4}, one | {"id": 6, "startedAt": "soon"}]
+    for url, items in (("https://eu", [one, *more]), ("https://us", [other])):
+        store.upsert(rows.to_rows(pages_of(items), None, url))
+    df = archive.read()
+    assert df["id"].tolist() == [4, 5, 5, 6]
+    assert df["type"].tolist() == ["backup", "backup", "scan", "backup"]
+    assert df["context.a"].tolist() == [1, 1, 0.5, 1]
+    assert sorted(ak.unflatten(df), key=str) == sorted([*more, one, other], key=str)
+    pd.testing.assert_frame_equal(archive.read(columns=["type", "id"]), df[["type", "id"]])
+    assert archive.read(ak.Filter(id=5, type="scan"))["type"].tolist() == ["scan"]
+    with pytest.warns(UserWarning, match="not complete"):
+        assert archive.scan().aggregate("count(*)").fetchall() == [(4,)]
+    with pytest.warns(UserWarning, match="not complete"):
+        exported = archive.export(tmp_path / "x.parquet", ak.Filter(tag="x"))
+    assert pd.read_parquet(exported)["base_url"].tolist() == ["https://us"]
+    assert archive.verify()["n"].tolist() == [4, 0, 0, 0, 0]
 
 
 def test_time_in_which_nobody_synced_is_a_gap(tmp_path, items, monkeypatch):

@@ -1,7 +1,7 @@
 """The two Delta Lake tables of an archive, and the one kind of commit to each.
 
-A commit of rows replaces spans of ids in a month by what they held, brought up to date. It succeeds
-only when nothing else was committed since they were read, and is tried again on the new state
+A commit of rows replaces those of a month that changed, and adds those that are new. It succeeds
+only when nothing else was committed since they were compared, and is tried again on the new state
 otherwise. So syncs may run side by side, or be killed: a commit is there or not.
 
 (The library's own merge would do, but what it writes, Arrow cannot filter by text.)
@@ -46,6 +46,8 @@ _FIELDS: Final = {ACTIVITIES: (rows.FIELDS, ["month"]), LEDGER: (ledger.FIELDS, 
 _REMEMBERED: Final = {
     "delta.logRetentionDuration": "interval 365 days",
     "delta.deletedFileRetentionDuration": "interval 365 days",
+    # a commit names the rows that it replaces, so there is much to read between checkpoints
+    "delta.checkpointInterval": "10",
 }
 _OPERATIONS: Final = {
     "CREATE TABLE": "create", "WRITE": "sync", "OPTIMIZE": "compact",
@@ -53,8 +55,9 @@ _OPERATIONS: Final = {
 }  # fmt: skip
 HISTORY: Final = ["version", "time", "operation", "added", "updated", *ledger.SCOPE, "kind",
                   "since", "until"]  # fmt: skip
-# more would make the commit slower, fewer would have it rewrite more rows than changed
+# more would make the commit slower
 _SPANS: Final = 32
+_LONG, _LISTED = 100, 1000
 # what is read at once at least: more would need more memory, and leave out less
 _ROWS_PER_GROUP: Final = 100_000
 _GROWING: Final = ("id", "taskId", "createdAt", "startedAt", "updatedAt", "completedAt")
@@ -225,8 +228,8 @@ class Tables:
     def upsert(self, fresh: Any, about: Mapping[str, Any] | None = None) -> int:  # noqa: ANN401
         """Commit the rows that are new, or newer than what is stored; give their number.
 
-        One commit for each month, so that no more than a part of a month is in memory. What is
-        said about them goes into the history.
+        One commit for each month at least, so that no more than a part of a month is in memory.
+        What is said about them goes into the history.
         """
         months = sorted(fresh["month"].unique().to_pylist())
         return sum(
@@ -244,7 +247,11 @@ class Tables:
                 wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT_S),
                 reraise=True,
             )
-            return again(lambda: _commit(self.open(ACTIVITIES), month, fresh, about))
+            committed, more = 0, True
+            while more:
+                n, more = again(lambda: _commit(self.open(ACTIVITIES), month, fresh, about))
+                committed += n
+        return committed
 
     @contextmanager
     def told(self, verb: str) -> Iterator[None]:
@@ -287,36 +294,71 @@ def writing() -> "WriterProperties":
     )  # fmt: skip
 
 
-def _commit(table: "DeltaTable", month: str, fresh: Any, about: Mapping[str, Any]) -> int:  # noqa: ANN401
+def _commit(
+    table: "DeltaTable",
+    month: str,
+    fresh: Any,  # noqa: ANN401
+    about: Mapping[str, Any],
+) -> tuple[int, bool]:
+    """Commit news of a month; give their number, and whether there are more than one commit takes.
+
+    The library rewrites the files in which rows are replaced, row by row; only what replaces them
+    and what it is compared to is in memory here.
+    """
     from deltalake import CommitProperties, write_deltalake
 
     dataset = table.to_pyarrow_dataset(file_pruning_predicate=f"month = '{month}'")
-    here = pc.field("month") == month
-    stored = dataset.to_table(filter=here & _within(_spans(fresh)))
-    news = _news(fresh, stored)
+    url = fresh["base_url"][0].as_py()
+    same = (pc.field("month") == month) & (pc.field("base_url") == url)
+    listed = pc.field("id").isin(fresh["id"].combine_chunks())
+    stored = dataset.to_table(filter=same & _within(_spans(fresh)) & listed)
+    news, more, which = _news(fresh, stored).sort_by("id"), False, ""
     if not len(news):
-        return 0
-    spans = _spans(news)
-    replaced = stored.filter(_within(spans))
-    others = _others(replaced, news)
-    data = pa.concat_tables([others, news]).sort_by("id")
-    updated = len(replaced) - len(others)
+        return 0, False
+    if len(stored):
+        ids = dataset.to_table(["id"], filter=same)["id"].to_numpy()
+        n, which = _named(news["id"].to_numpy(), ids)
+        news, more = news.slice(0, n), n < len(news)
+    updated = pc.sum(pc.is_in(news["id"], stored["id"].combine_chunks())).as_py()
     told = {**about, "added": len(news) - updated, "updated": updated}
     # without the library's own retries, any other commit in between makes this one fail
     strictly = CommitProperties(
         max_commit_retries=0, custom_metadata={_NAME: json.dumps(told, default=str)}
     )
-    if len(replaced):
-        runs = " OR ".join(f"id BETWEEN {first} AND {last}" for first, last in spans)
+    if updated:
+        mine = url.replace("'", "''")
+        which = f"month = '{month}' AND base_url = '{mine}' AND {which}"
         write_deltalake(
-            table, data, mode="overwrite", predicate=f"month = '{month}' AND ({runs})",
+            table, news, mode="overwrite", predicate=which,
             commit_properties=strictly, writer_properties=writing(),
         )  # fmt: skip
     else:
         write_deltalake(
-            table, data, mode="append", commit_properties=strictly, writer_properties=writing()
+            table, news, mode="append", commit_properties=strictly, writer_properties=writing()
         )
-    return len(news)
+    return len(news), more
+
+
+def _named(ids: Any, stored: Any) -> tuple[int, str]:  # noqa: ANN401 - arrays of numpy
+    """Name sorted ids in SQL, but no other stored ones; give how many of them, the first ones.
+
+    Long runs are named by their ends, others id by id: too many names would overflow the stack of
+    the library, and make its log long.
+    """
+    run = np.searchsorted(np.setdiff1d(stored, ids), ids)
+    _, first, lengths = np.unique(run, return_index=True, return_counts=True)
+    long = lengths >= _LONG
+    alone = np.repeat(~long, lengths)
+    share = np.where(alone, 1 / _LISTED, 0.0)
+    share[first[long]] = 1 / _SPANS
+    n = int(np.searchsorted(np.cumsum(share), 1 + 1e-9))
+    runs = long & (first < n)
+    starts, ends = ids[first[runs]], ids[(first + lengths - 1)[runs]]
+    names = [f"id BETWEEN {a} AND {b}" for a, b in zip(starts, ends, strict=True)]
+    if singles := ids[:n][alone[:n]].tolist():
+        names.append(f"id IN ({', '.join(map(str, singles))})")
+    # the ends of all leave out files
+    return n, f"id BETWEEN {ids[0]} AND {ids[n - 1]} AND ({' OR '.join(names)})"
 
 
 def _spans(table: Any) -> list[Span]:  # noqa: ANN401
@@ -335,7 +377,6 @@ def _within(spans: Sequence[Span]) -> Any:  # noqa: ANN401
 
 def _news(fresh: Any, stored: Any) -> Any:  # noqa: ANN401
     """Give the rows that are not stored, or stored in an older or another state."""
-    stored = stored.filter(pc.field("base_url") == fresh["base_url"][0])
     at = pc.index_in(fresh["id"], stored["id"])
     before = stored.take(at)
     changed = pa.array(np.zeros(len(fresh), dtype=bool))
@@ -351,8 +392,3 @@ def _moments(table: Any) -> Any:  # noqa: ANN401
     """Give ``updatedAt`` in nanoseconds; what has none is older than all else."""
     micros = pc.multiply(table["updatedAt"].cast(pa.int64()), 1000)
     return pc.fill_null(pc.add(micros, table["updatedAt" + rows.BEYOND]), -(2**63))
-
-
-def _others(stored: Any, news: Any) -> Any:  # noqa: ANN401
-    mine = pc.field("base_url") == news["base_url"][0]
-    return stored.filter(~(mine & pc.field("id").isin(news["id"].combine_chunks())))
