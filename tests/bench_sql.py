@@ -71,10 +71,12 @@ told AS (
 timed AS (SELECT * FROM told WHERE NOT legacy AND seconds >= 0)
 """
 
-# a Kaplan-Meier curve of `source`, with the columns {key}, seconds and event
+# a Kaplan-Meier curve of `source`, with the columns {key}, seconds and event; in doubles, because
+# windows over integers add up in 128 bits, which takes twice as long
 CURVE = """
 times AS (
-    SELECT {key}, seconds, sum(event) AS events, count(*) AS n FROM {source} GROUP BY ALL
+    SELECT {key}, seconds, sum(event)::DOUBLE AS events, count(*)::DOUBLE AS n
+    FROM {source} GROUP BY ALL
 ),
 risk AS (
     SELECT *, sum(n) OVER (PARTITION BY {key} ORDER BY seconds DESC) AS at_risk FROM times

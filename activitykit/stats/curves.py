@@ -64,8 +64,8 @@ def curve(changes: Rows, keys: Sequence[str], point: Sequence[str] = ("_time",))
     """
     points = changes.group_by(*keys, *point)
     summed = points.agg(nw.col("_event", "_cut", "_leave").sum(), nw.col("duration_s").max())
-    # DuckDB sums integers into a type of 128 bits, with which windows are slow
-    summed = summed.with_columns(nw.col("_event", "_cut", "_leave").cast(nw.Int64))
+    # DuckDB sums integers in 128 bits, with which windows are slow; doubles count as exactly
+    summed = summed.with_columns(nw.col("_event", "_cut", "_leave").cast(nw.Float64))
     summed = engines.arranged(summed, *point)
     at_risk = engines.along(summed, nw.col("_leave").cum_sum(reverse=True), keys, *point)
     summed = summed.with_columns(_at_risk=at_risk)

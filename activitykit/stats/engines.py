@@ -178,7 +178,8 @@ def folded(rows: Any, columns: Mapping[str, Sequence[str]]) -> Rows:  # noqa: AN
     if rows.implementation.is_duckdb():
         quoted = {name: ", ".join(_quoted(c, '"') for c in old) for name, old in columns.items()}
         listed = [f"unnest([{old}]) AS {name}" for name, old in quoted.items()]
-        return nw.from_native(native.project(", ".join([*rest, *listed])))
+        unfolded: Rows = nw.from_native(native.project(", ".join([*rest, *listed])))
+        return unfolded
     turns = [dict(zip(columns, old, strict=True)) for old in zip(*columns.values(), strict=True)]
     if on_sql(rows):
         from pyspark.sql import functions as sql

@@ -138,7 +138,8 @@ def _like(running: pd.DataFrame) -> nw.Expr:
         same = engines.one_of("_resource", resources.dropna().unique().tolist())
         if resources.isna().any():
             same = same | nw.col("_resource").is_null()
-        alike.append(same & (nw.col("type").is_null() if pd.isna(kind) else nw.col("type") == kind))
+        named = nw.col("type") == kind if isinstance(kind, str) else nw.col("type").is_null()
+        alike.append(same & named)
     return nw.any_horizontal(*alike, ignore_nulls=True)
 
 
