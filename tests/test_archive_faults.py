@@ -20,7 +20,7 @@ NOW = pd.Timestamp("2026-11-01T06:00:00Z")
 BEFORE = NOW - pd.Timedelta(2, "h")
 WHERE = ak.Filter(since=NOW - pd.Timedelta(2, "D"))
 SOUND = [0, 0, 0, 0]
-KILLS = 57
+KILLS, FEW = 57, 40
 posix = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
 
 
@@ -56,7 +56,10 @@ def synced(path, items, port=0):
 
 def is_whole(archive, expected):
     """Hold an archive to the truth."""
-    pd.testing.assert_frame_equal(archive.read(), expected)
+    df = archive.read()
+    # to say where they differ takes longer than to see that they do not
+    if not (df.equals(expected) and df.dtypes.equals(expected.dtypes)):
+        pd.testing.assert_frame_equal(df, expected)
     assert archive.verify()["n"].tolist() == [len(expected), *SOUND]
     assert archive.coverage()["status"].tolist() == ["complete"]
 
@@ -140,7 +143,7 @@ def changed(items):
     chance = random.Random(2)
     news = [dict(item) for item in items]
     for item in chance.sample(news, 9):
-        item |= {"policy": {"id": "p", "name": "renamed"}, "updatedAt": "2026-11-01T05:00:00.5Z"}
+        item |= {"policy": {"id": "p", "name": "renamed"}, "updatedAt": "2026-11-01T05:59:59.5Z"}
     open_ = next(item for item in news if item["state"] == "started")
     open_ |= {"state": "completed", "result": {"code": "ok"}}
     created = f"{NOW - pd.Timedelta(40, 'h'):%Y-%m-%dT%H:%M:%SZ}"
@@ -168,6 +171,7 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path, items, monkeypatch):
     """After kill -9 the ledger claims only what is there, and the next sync completes it."""
     letters = "auc"  # a first sync, an update, and joining files
     names = [f"{n}{letters[n % 3]}" for n in range(KILLS)]
+    items = items[-FEW:]
     news = changed(items)
     expected = ak.flatten(news)
     monkeypatch.setattr(sync, "clock", lambda: BEFORE)
