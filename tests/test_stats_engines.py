@@ -179,12 +179,62 @@ def test_a_group_that_does_not_exist_is_named(simulated, statistic, by):
         statistic(simulated, by=by)
 
 
+ODD = {
+    "one row": ([0], [60]),
+    "one running row": ([0], [None]),
+    "all running": ([0, 1], [None, None]),
+    "all failed": ([0, 1, 2], [60, 60, 90], "error"),
+    "all backwards": ([5, 6, 7], [-60, -3600, -0.5]),
+}
+
+
+@pytest.fixture(params=ODD)
+def odd(request, make_frame):
+    """A frame in which something never happens, or time goes backwards."""
+    start, seconds, *code = ODD[request.param]
+    return make_frame(start, seconds, **({"result.code": code[0]} if code else {}))
+
+
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("rows", [1, 2])
-def test_one_row_and_all_running(make_frame, case, rows):
-    """Nothing finished is no error, and no count goes missing."""
-    found = CASES[case](make_frame(range(rows), [None] * rows))
-    assert "n" not in found or case == "quality" or found["n"].sum() == (rows if len(found) else 0)
+def test_an_odd_frame_is_no_error(odd, case):
+    """No row goes missing, no time is negative, no rate outside of 0 to 1."""
+    found = CASES[case](odd)
+    if "n" in found and case != "quality":
+        assert found["n"].sum() in (0, len(odd))
+        assert len(found) or found.attrs["activitykit"]["left_out"]
+    assert not (found.filter(regex="_s$") < 0).any(axis=None)
+    shares = found.filter(regex="rate|ci_|survival")
+    assert not ((shares < 0) | (shares > 1)).any(axis=None)
+
+
+def test_durations_keep_what_is_odd(odd):
+    """One row each, also with a negative time."""
+    found = ak.durations(odd)
+    took = (odd["completedAt"] - odd["startedAt"]).dt.total_seconds()
+    assert found.loc[found["finished"], "duration_s"].tolist() == took.dropna().tolist()
+    assert (found["finished"] ^ found["running"]).all()
+
+
+@pytest.mark.parametrize(
+    "statistic", [ak.duration_stats, ak.survival, ak.overdue, ak.concurrency, ak.quality]
+)
+def test_backwards_times_are_told(make_frame, statistic):
+    """They are in no duration, and the reason says how many."""
+    found = statistic(make_frame(*ODD["all backwards"]))
+    if statistic is ak.quality:
+        assert found.set_index("check").loc["backwards", "n"] == 3
+    else:
+        assert found.attrs["activitykit"]["left_out"] == {"backwards": 3}
+
+
+def test_all_failed_is_a_rate_of_one(make_frame):
+    """And three failures in a row, for one reason, without a last success."""
+    df = make_frame([0, 1, 2], [60, 60, 90], **{"result.code": "error"})
+    for statistic in (ak.failure_stats, ak.trend, ak.weekly_load):
+        assert (statistic(df)["failure_rate"] == 1).all()
+    assert ak.failure_reasons(df)["n"].tolist() == [3]
+    assert ak.streaks(df)["streak"].tolist() == [3]
+    assert ak.last_good(df)["never"].all()
 
 
 @pytest.mark.parametrize("statistic", [ak.duration_stats, ak.streaks, ak.last_good, ak.overdue,
@@ -196,6 +246,14 @@ def test_as_of_before_the_data(simulated, statistic):
     ages = found.filter(regex="_s$").drop(columns="observed_s", errors="ignore")
     assert not (ages < 0).any(axis=None)
     assert found.attrs["activitykit"]["as_of"] == "2001-01-01T00:00:00Z"
+
+
+def test_durations_as_of_before_the_data(simulated):
+    """Finished rows keep their duration, running ones have no age."""
+    found = ak.durations(simulated, as_of="2001-01-01")
+    assert found.loc[found["running"], "duration_s"].isna().all()
+    now = ak.durations(simulated)
+    pd.testing.assert_frame_equal(found[found["finished"]], now[now["finished"]])
 
 
 @pytest.mark.parametrize("case", CASES)

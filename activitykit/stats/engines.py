@@ -185,7 +185,8 @@ def folded(rows: Any, columns: Mapping[str, Sequence[str]]) -> Rows:  # noqa: AN
         from pyspark.sql import functions as sql
 
         made = [sql.struct(*[sql.col(c).alias(name) for name, c in turn.items()]) for turn in turns]
-        return nw.from_native(native.select(*rest, sql.inline(sql.array(*made))))
+        exploded: Rows = nw.from_native(native.select(*rest, sql.inline(sql.array(*made))))
+        return exploded
     return stacked(*[rows.select(*rest, **{n: nw.col(c) for n, c in t.items()}) for t in turns])
 
 
