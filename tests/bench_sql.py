@@ -19,7 +19,7 @@ import activitykit as ak
 
 SIMULATED, MONTHS = 200_000, 10
 ROWS = int(os.environ.get("ROWS") or (20_000_000 if os.environ.get("LONG") else 2_000_000))
-# what DuckDB may take, so that all of the process stays under 4 GiB
+# of the 4 GiB that the process may take; Python and what DuckDB does not count need room as well
 MEMORY = "2500MB"
 
 REPEAT = """
@@ -288,7 +288,7 @@ OURS: dict[str, Callable[[Any], pd.DataFrame]] = {
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Open DuckDB as the README advises for histories larger than memory."""
+    """Open DuckDB with the limit that the README names, and without a need to keep rows in order."""
     connection = duckdb.connect()
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
