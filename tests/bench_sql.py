@@ -288,7 +288,7 @@ OURS: dict[str, Callable[[Any], pd.DataFrame]] = {
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """Open DuckDB with the limit that the README names, and without a need to keep rows in order."""
+    """Open DuckDB with the limit that the README names; no order of rows is kept."""
     connection = duckdb.connect()
     connection.execute(f"SET memory_limit = '{MEMORY}'")
     connection.execute("SET preserve_insertion_order = false")
