@@ -176,7 +176,7 @@ def series_agree(df, selection):
     where, scope, line = selection.filter, selection.scope, measures.timeline(selection)
 
     def cut(rows, values):
-        bins = pd.cut(rows["createdAt"], line.starts, right=False)
+        bins = pd.cut(rows["createdAt"], line.starts.tz_convert("UTC"), right=False)
         return values.groupby(bins, observed=False).sum().tolist()
 
     shown = plain(df, where, scope, "time")

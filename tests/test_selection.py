@@ -13,6 +13,7 @@ import activitykit as ak
 from activitykit.explorer import measures, rankings, table
 from activitykit.explorer.conditions import conditions
 from activitykit.explorer.cube import NEEDS, Cube
+from activitykit.explorer.scope import Scope
 from activitykit.explorer.selection import Selection
 
 FACETS = {
@@ -267,6 +268,25 @@ def test_the_timeline_stays_with_the_data(cube, where):
     assert found.starts[1] > created.min()
     assert found.starts[-2] <= created.max()
     assert sum(map(sum, found.counts.values())) + sum(found.left_out) == created.count()
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe",
+                                "America/Havana", "America/Sao_Paulo"])  # fmt: skip
+@pytest.mark.parametrize(("at", "reach", "freq"), [
+    ("2017-10-14T12:00Z", "80min", "1m"), ("2026-10-24T20:10Z", "3D", "1h"),
+    ("2026-10-31T20:10Z", "3D", "1h"), ("2017-10-10T01:10Z", "14D", "3h"),
+    ("2026-03-20T01:10Z", "50D", "12h"), ("2017-02-01T01:10Z", "100D", "1d"),
+    ("2026-01-01T01:10Z", "500D", "1w"),
+])  # fmt: skip
+def test_the_timeline_is_cut_as_trend_cuts(tz, at, reach, freq):
+    """Buckets begin where those of `trend` do, in any zone, also where its clocks change."""
+    created = pd.date_range(at, pd.Timestamp(at) + pd.Timedelta(reach), 400).as_unit("ns")
+    both = [dict.fromkeys(["createdAt", "startedAt"], moment.isoformat()) for moment in created]
+    df = ak.flatten([{"id": i, "state": "started", **times} for i, times in enumerate(both, 1)])
+    line = measures.timeline(Selection(df, scope=Scope(tz=tz)))
+    told = ak.trend(df, freq=freq, tz=tz)
+    assert line.starts[:-1].tolist() == told["bucket"].tolist()
+    assert sum(map(sum, line.counts.values())) == len(df)
 
 
 def test_failure_series_agree_with_the_statistics(df, cube):

@@ -25,12 +25,10 @@ def timeline(selection: Selection) -> Json | None:
     line = measures.timeline(selection)
     if len(line.starts) < 2:
         return None
-    step = int((line.starts[1] - line.starts[0]).value)
-    starts, ticks = _time_texts(
-        int(line.starts[0].value), step, len(line.starts), selection.scope.tz
-    )
+    edges_ns = tuple(line.starts.as_unit("ns").asi8.tolist())
+    starts, ticks = _time_texts(edges_ns, line.width, selection.scope.tz)
     return {
-        "width": duration_text(step / 1e9),
+        "width": duration_text(line.width.total_seconds()),
         "starts": starts,
         "ticks": ticks,
         "series": [
@@ -47,14 +45,13 @@ def timeline(selection: Selection) -> Json | None:
 
 @lru_cache(maxsize=32)
 def _time_texts(
-    first: int, step: int, n: int, zone: str
+    edges_ns: tuple[int, ...], width: pd.Timedelta, zone: str
 ) -> tuple[list[str], list[tuple[int, str]]]:
-    """Name the edges of the buckets, and some of them for the axis; times in nanoseconds."""
-    edges_ns = first + step * np.arange(n)
-    local = pd.DatetimeIndex(edges_ns.view("datetime64[ns]"), tz="UTC").tz_convert(zone)
-    day = 24 * 3600 * 10**9
-    starts = local.strftime("%Y-%m-%d" if step >= day else "%Y-%m-%d %H:%M").tolist()
-    reach = step * (n - 1)
+    """Name the edges of the buckets, and some of them for the axis."""
+    local, n = pd.DatetimeIndex(edges_ns, tz="UTC").tz_convert(zone), len(edges_ns)
+    day = pd.Timedelta(1, "D")
+    starts = local.strftime("%Y-%m-%d" if width >= day else "%Y-%m-%d %H:%M").tolist()
+    reach = (n - 1) * width
     shape = "%b %Y" if reach > 400 * day else "%-d %b" if reach > 2 * day else "%H:%M"
     found: dict[str, int] = {}
     for i in range(0, n - 1 - n // 20, max(1, round(n / 8))):

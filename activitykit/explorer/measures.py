@@ -43,6 +43,7 @@ EDGES_S: Final = SHORTEST_S * 10 ** (np.arange(N_BINS + 1) / BINS_PER_DECADE)
 """Edges of the histogram of durations, in seconds, evenly spaced on a log axis."""
 
 _MOST_BUCKETS: Final = 120
+_HOUR: Final = pd.Timedelta(1, "h").value
 _MONDAY: Final = pd.Timestamp("1970-01-05").value  # for the weeks
 
 
@@ -77,8 +78,10 @@ class Timeline:
 
     Attributes
     ----------
+    width
+        Of a bucket in wall-clock time; where the clocks change it is longer or shorter.
     starts
-        Beginning of each bucket, UTC; the last value ends the last bucket.
+        Beginning of each bucket, in the zone of the scope; the last value ends the last bucket.
     counts
         By label of the outcome, in the order of the facet.
     n_failed, n_decided
@@ -89,6 +92,7 @@ class Timeline:
         Matching rows before, and after, the buckets.
     """
 
+    width: pd.Timedelta
     starts: pd.DatetimeIndex
     counts: dict[str, Array]
     n_failed: Array
@@ -230,7 +234,7 @@ def timeline(selection: Selection) -> Timeline:
     """Count rows per bucket of time, and failures among root activities."""
     cube, where = selection.cube, selection.filter
     own = (TIME,) if where.on == "createdAt" else ()
-    starts = _buckets(selection)
+    width, starts = _buckets(selection)
     cuts = np.searchsorted(cube.created, starts.as_unit("ns").asi8)
     n_verdicts = len(VERDICTS)
     shape = len(cuts) - 1, cube.fate.size // n_verdicts, n_verdicts
@@ -247,6 +251,7 @@ def timeline(selection: Selection) -> Timeline:
     if until is not None:
         inside &= np.asarray(starts[:-1] < until)
     return Timeline(
+        width=width,
         starts=starts,
         counts={label: outcomes[:, i] for i, label in enumerate(facet.labels)},
         n_failed=verdicts[:, FAILED],
@@ -272,17 +277,17 @@ def _per_bucket(selection: Selection, cuts: Array, *without: str) -> Array:
     return np.array(every, dtype=np.int64).reshape(-1, fate.size) - counts
 
 
-def _buckets(selection: Selection) -> pd.DatetimeIndex:
-    """Give the edges of the buckets: the span chosen and as much again on either side.
+def _buckets(selection: Selection) -> tuple[pd.Timedelta, pd.DatetimeIndex]:
+    """Give the width and the edges of the buckets: the span chosen, and as much on either side.
 
     They stay with the data, however far beyond it the span reaches.
     Without a span they reach from the newest activity back to the oldest, or, when the oldest
     hundredth is scattered over a long time, to the rest.
     """
-    where, created = selection.filter, selection.cube.created
+    where, created, tz = selection.filter, selection.cube.created, selection.scope.tz
     known = created[selection.cube.unknown :]
     if not len(known):
-        return pd.DatetimeIndex([pd.Timestamp(0, tz="UTC")])
+        return _WIDTHS[0], pd.DatetimeIndex([pd.Timestamp(0, tz=tz)])
     # as integers, because a Timedelta ends at 292 years
     first, most, last = (int(known[place]) for place in (0, len(known) // 100, -1))
     low, high = first if last - first <= 2 * (last - most) else most, last
@@ -292,11 +297,33 @@ def _buckets(selection: Selection) -> pd.DatetimeIndex:
         end = last if until is None else min(max(until.value, first), last)
         pad = max(end - begin, 0)
         low, high = max(first, begin - pad), min(last, max(begin, end) + pad)
-    fits = [width.value for width in _WIDTHS if (high - low) / width.value < _MOST_BUCKETS]
-    width = fits[0] if fits else _WIDTHS[-1].value
-    start = _MONDAY + (low - _MONDAY) // width * width
-    starts = np.arange(start, high + width + 1, width).view("datetime64[ns]")
-    return pd.DatetimeIndex(starts).tz_localize("UTC")
+    fits = [width for width in _WIDTHS if (high - low) / width.value < _MOST_BUCKETS]
+    width = fits[0] if fits else _WIDTHS[-1]
+    return width, _cuts(low, high, width.value, tz)
+
+
+def _cuts(low: int, high: int, width: int, tz: str) -> pd.DatetimeIndex:
+    """Cut the wall-clock time of a zone as `trend` does: at whole hours, at midnight, on Mondays.
+
+    Of at most an hour, both times that a clock change repeats have buckets of their own.
+    """
+    if width > _HOUR:
+        ends = pd.DatetimeIndex([low, high], tz="UTC").tz_convert(tz).tz_localize(None)
+        first, last = ends.as_unit("ns").asi8.tolist()
+        start = _MONDAY + (first - _MONDAY) // width * width
+        walls = pd.DatetimeIndex(np.arange(start, last + width + 1, width).view("datetime64[ns]"))
+        # a midnight that is left out begins with the next moment, of two it is the first
+        twice = np.ones(len(walls), dtype=bool)
+        return walls.tz_localize(tz, ambiguous=twice, nonexistent="shift_forward").unique()
+    # clocks change by quarters of an hour
+    step = math.gcd(width, _HOUR // 4)
+    grid = np.arange(low // step * step - width, high + 2 * width, step)
+    moments = pd.DatetimeIndex(grid.view("datetime64[ns]"), tz="UTC").tz_convert(tz)
+    walls = moments.tz_localize(None).as_unit("ns").asi8
+    begins = np.flatnonzero(np.diff(walls // width * width - (walls - grid))) + 1
+    first = np.searchsorted(grid[begins], low, side="right") - 1
+    last = np.searchsorted(grid[begins], high, side="right")
+    return moments[begins[first : last + 1]]
 
 
 def histogram(selection: Selection) -> Array:

@@ -141,14 +141,14 @@ def _over_time(selection: Selection) -> str:
 
 
 def _width(line: Timeline) -> str:
-    step = line.starts[1] - line.starts[0]
     word = {
         pd.Timedelta(1, "min"): "per minute",
         pd.Timedelta(1, "h"): "per hour",
         pd.Timedelta(1, "D"): "per day",
         pd.Timedelta(7, "D"): "per week",
     }
-    return f"{word.get(step) or 'per ' + duration_text(step.total_seconds())} (creation, UTC)"
+    named = word.get(line.width) or f"per {duration_text(line.width.total_seconds())}"
+    return f"{named} (creation, {line.starts.tz})"
 
 
 def _durations(selection: Selection, numbers: Headline) -> str:

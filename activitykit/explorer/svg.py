@@ -122,12 +122,12 @@ def _outside(inside: Array, height: float) -> Iterator[str]:
 def _hovers(line: Timeline, total: Array, rate: Array, height: float) -> Iterator[str]:
     """Lay an invisible column over each bucket that tells its numbers."""
     n = len(total)
-    shown = "%Y-%m-%d" if _step(line.starts) >= pd.Timedelta(1, "D") else "%Y-%m-%d %H:%M"
+    shown = "%Y-%m-%d" if line.width >= pd.Timedelta(1, "D") else "%Y-%m-%d %H:%M"
     for i in np.flatnonzero(total > 0).tolist():
         said = [f"{label} {count[i]:,}" for label, count in line.counts.items() if count[i]]
         if not math.isnan(rate[i]):
             said.append(f"failure rate {rate[i]:.1%} of {line.n_decided[i]:,}")
-        text = f"{line.starts[i].strftime(shown)} UTC: {', '.join(said)}"
+        text = f"{line.starts[i].strftime(shown)} {line.starts.tz}: {', '.join(said)}"
         yield (
             f'<rect x="{100 * i / n:.2f}%" width="{100 / n:.2f}%" height="{height}"'
             f' fill="transparent"><title>{escape(text)}</title></rect>'
@@ -148,10 +148,6 @@ def _time_axis(edges: pd.DatetimeIndex, height: float) -> Iterator[str]:
             yield f'<text x="{100 * i / n:.2f}%" y="{height - 4}" text-anchor="middle">'
             yield f"{text}</text>"
             last = text
-
-
-def _step(edges: pd.DatetimeIndex) -> pd.Timedelta:
-    return edges[1] - edges[0]
 
 
 def histogram_svg(n: Array, numbers: Headline, height: int = 128) -> str:
