@@ -247,18 +247,18 @@ def test_a_manifest_makes_its_report_again(command, archive, items, tmp_path):
     """After later syncs the archive still gives the very bytes, and so it does elsewhere."""
     words = ["--period", "week", "--tz", "Europe/Berlin", "--target", "36h", "--title", "Ours",
              "--tenant", "Acme, Inc.", "--tenant", "/1/"]  # fmt: skip
-    assert command("archive", "-o", "first.html", *words)[0] == 0
+    assert command("archive", "-o", "first.json", *words)[0] == 0
     later = {"until": NOW + pd.Timedelta(1, "D"), "fetched_at": NOW + pd.Timedelta(1, "D")}
     archive._tables.note(ENTRY | later)  # a fetch that found no change
     changed = [{**item, "updatedAt": "2026-11-01T12:00:00Z", "result": {"code": "error"}}
                for item in items]  # fmt: skip
     add(archive, [*changed, {**items[0], "id": 2**62}], **later)
     (tmp_path / "archive").rename(tmp_path / "moved")
-    said = command("moved", "--from-manifest", "first.html", "-o", "again.html")
-    assert said == (0, "again.html\n", "")
-    assert (tmp_path / "again.html").read_bytes() == (tmp_path / "first.html").read_bytes()
-    assert command("moved", "-o", "new.html", *words)[0] == 0
-    assert (tmp_path / "new.html").read_bytes() != (tmp_path / "first.html").read_bytes()
+    said = command("moved", "--from-manifest", "first.json", "-o", "again.json")
+    assert said == (0, "again.json\n", "")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "first.json").read_bytes()
+    assert command("moved", "-o", "new.json", *words)[0] == 0
+    assert (tmp_path / "new.json").read_bytes() != (tmp_path / "first.json").read_bytes()
 
 
 def test_each_format_carries_its_manifest(told, tmp_path):
@@ -272,13 +272,13 @@ def test_each_format_carries_its_manifest(told, tmp_path):
 
 def test_a_file_makes_its_report_again(command, snapshot, items, tmp_path):
     """So does a snapshot; one with other rows is refused, with what is different."""
-    assert command(snapshot, "-o", "a.html")[0] == 0
-    assert command(snapshot, "--from-manifest", "a.html", "-o", "b.html")[0] == 0
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert command(snapshot, "-o", "a.json")[0] == 0
+    assert command(snapshot, "--from-manifest", "a.json", "-o", "b.json")[0] == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     ak.write_snapshot(ak.flatten(items[1:]), tmp_path / "other.parquet")
-    code, _, error = command("other.parquet", "--from-manifest", "a.html", "-o", "c.html")
+    code, _, error = command("other.parquet", "--from-manifest", "a.json", "-o", "c.json")
     assert (code, "other activities" in error) == (1, True)
-    assert not (tmp_path / "c.html").exists()
+    assert not (tmp_path / "c.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"manifest": 7}', '{"manifest": {"rows": 1}}'])

@@ -59,7 +59,7 @@ def svg(
         text = io.StringIO()
         nothing: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         # savefig would lay it out for another resolution first, and draw it twice
-        FigureCanvasSVG(figure).print_svg(text, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(text, metadata=nothing)  # type: ignore[no-untyped-call]
     return _inline(text.getvalue(), name, alt)
 
 

@@ -111,6 +111,14 @@ class Scope:
         """Give those of the period before, or None when the data does not cover it."""
         return within(self.rows, self.before) if self.compared else None
 
+    @cached_property
+    def runs_both(self) -> pd.DataFrame:
+        """Give the runs of both periods, told apart by the column ``now``."""
+        past = self.rows.iloc[:0] if self.runs_past is None else self.runs_past
+        both = pd.concat([self.runs_now.assign(now=True), past.assign(now=False)])
+        both.attrs = self.rows.attrs
+        return both
+
     def rated(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows of tenants whose data is whole: rates of others would be guesses."""
         if self.partial is None:

@@ -40,12 +40,13 @@ def decided(row: Row) -> int:
     return int(row["n_success"] + row["n_failed"])
 
 
-def rates(rows: pd.DataFrame, scope: Scope) -> Row:
-    """Give `stats.failure_stats` of all rows as one row, also where there is none."""
-    table = stats.failure_stats(rows, policy=scope.policy)
-    if table.empty:  # children only, whose roots are not in the selection
-        return {name: math.nan if name in _RATES else 0 for name in table.columns}
-    return dict(table.to_dict("records")[0])
+def rates(rows: pd.DataFrame, scope: Scope) -> tuple[Row, Row]:
+    """Give `stats.failure_stats` of `Scope.runs_both`, or a part of it, as one row per period."""
+    table = stats.failure_stats(rows, by="now", policy=scope.policy)
+    found = {row["now"]: dict(row) for row in table.to_dict("records")}
+    # children only, whose roots are not in the selection
+    nothing: Row = {name: math.nan if name in _RATES else 0 for name in table.columns}
+    return found.get(True, nothing), found.get(False, nothing)
 
 
 def rate_cells(row: Row, before: Row | None, *, withheld: bool) -> Row:
@@ -63,19 +64,19 @@ def rate_cells(row: Row, before: Row | None, *, withheld: bool) -> Row:
 
 
 def medians(rows: pd.DataFrame, as_of: pd.Timestamp) -> dict[Hashable, tuple[float, float]]:
-    """Give the 95 % interval of the median duration of each operation, in seconds.
+    """Give the 95 % interval of the median duration by ``now`` and operation, in seconds.
 
     The median may be wherever the interval of the survival curve holds one half (Brookmeyer and
     Crowley, Biometrics 38, 1982); infinite where too many runs are still going.
     """
-    curves = stats.survival(rows, by="operation", as_of=as_of)
+    curves = stats.survival(rows, by=["now", "operation"], as_of=as_of)
     found: dict[Hashable, tuple[float, float]] = {}
-    for operation, curve in curves.groupby("operation", dropna=False):
+    for key, curve in curves.groupby(["now", "operation"], dropna=False):
         low, high = (
             curve.loc[curve[name].fillna(curve["survival"]) <= 0.5, "duration_s"].min()
             for name in ("ci_low", "ci_high")
         )
-        found[operation] = (low, math.inf if pd.isna(high) else high)
+        found[key] = (low, math.inf if pd.isna(high) else high)
     return found
 
 

@@ -1,6 +1,6 @@
 """Section 6: how long each kind of run takes, and what takes too long now."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 import pandas as pd
@@ -10,16 +10,9 @@ from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text, median_change, medians
-from activitykit.schema import note
 from activitykit.wording import counted
 
 SHOWN, LATE = 20, 15
-_LEFT_OUT: Final = {
-    "legacy": "log entries without a duration",
-    "no_result": "completed without a result",
-    "no_times": "without both times",
-    "backwards": "with times going backwards",
-}
 _QUANTILES: Final = ("p50_s", "p90_s", "p95_s")
 
 
@@ -31,34 +24,40 @@ def still_running(scope: Scope) -> pd.DataFrame:
 def durations(scope: Scope, running: pd.DataFrame) -> Section:
     """Show the quantiles of each kind of run, against the period before, and the overdue runs."""
     title = "How long it takes" if scope.plain else "Durations"
-    table = stats.duration_stats(scope.now, by="operation", as_of=scope.as_of)
+    both = _both(scope)
+    found = stats.duration_stats(both, by=["now", "operation"], as_of=scope.as_of)
+    during = found["now"].astype(bool)
+    table = found[during].reset_index(drop=True)
     if not table["n_used"].sum():
         return Section(key="durations", title=title, text=["No run of this period has a duration."])
     frequent = table.sort_values("n", ascending=False, kind="stable").head(SHOWN)
     slowest = frequent.sort_values("p50_s", ascending=False, na_position="first", kind="stable")
     timed = slowest["n_used"] > 0
     shown = pd.concat([slowest[timed], slowest[~timed]])
-    now, before = _with_medians(table, scope.now, scope), {}
-    if scope.past is not None:
-        earlier = stats.duration_stats(scope.past, by="operation", as_of=scope.as_of)
-        before = _with_medians(earlier, scope.past, scope)
-    rows = [
-        _cells(now[row["operation"]], before.get(row["operation"]))
-        for row in shown.to_dict("records")
-    ]
+    intervals = medians(both[both["operation"].isin(shown["operation"])], scope.as_of)
+    before = _by_kind(found[~during], intervals)
+    rows = [_cells(row, before.get(kind)) for kind, row in _by_kind(shown, intervals).items()]
     return Section(
         key="durations", title=title, text=_late_text(running),
-        figures=[_figure(slowest[timed])],
+        figures=[_figure(slowest[timed].drop(columns="now"))],
         tables=[_table(scope, table, rows), *_late_table(scope, running)],
     )  # fmt: skip
 
 
-def _with_medians(table: pd.DataFrame, rows: pd.DataFrame, scope: Scope) -> dict[Hashable, Row]:
-    """Give the rows of `stats.duration_stats` by operation, each median with its interval."""
-    intervals = medians(rows, scope.as_of)
+def _both(scope: Scope) -> pd.DataFrame:
+    """Give the activities of both periods, told apart by the column ``now``."""
+    past = scope.rows.iloc[:0] if scope.past is None else scope.past
+    both = pd.concat([scope.now.assign(now=True), past.assign(now=False)])
+    both.attrs = scope.rows.attrs
+    return both
+
+
+def _by_kind(table: pd.DataFrame, intervals: Mapping[Hashable, Any]) -> dict[Hashable, Row]:
+    """Give rows of `stats.duration_stats` by operation, each median with its interval."""
     unknown = (float("nan"), float("nan"))
     return {
-        row["operation"]: row | {"p50_interval": intervals.get(row["operation"], unknown)}
+        row["operation"]: row
+        | {"p50_interval": intervals.get((row["now"], row["operation"]), unknown)}
         for row in table.to_dict("records")
     }
 
@@ -70,7 +69,8 @@ def _cells(row: Row, before: Row | None) -> Row:
     if before is not None:
         past = {f"{name}_before_s": before[f"{name}_s"] for name in ("p50", "p95")}
         past["n_before"] = before["n"]
-    return {**row, **quantiles, **past, "change": median_change(row, before)}
+    told = {name: value for name, value in row.items() if name != "now"}
+    return {**told, **quantiles, **past, "change": median_change(row, before)}
 
 
 def _figure(slowest: pd.DataFrame) -> Figure:
@@ -84,10 +84,13 @@ def _figure(slowest: pd.DataFrame) -> Figure:
 
 
 def _table(scope: Scope, table: pd.DataFrame, rows: list[Row]) -> Table:
-    left = [
-        f"{n:,} {_LEFT_OUT.get(reason, reason.replace('_', ' '))}"
-        for reason, n in note(table, "left_out", {}).items()
-    ]
+    legacy = int(table["n_legacy"].sum())
+    others = int((table["n"] - table["n_used"] - table["n_legacy"]).sum())
+    words = {
+        "log entries without a duration": legacy,
+        "without a result or without usable times": others,
+    }
+    left = [f"{n:,} {word}" for word, n in words.items() if n]
     without = f" Left out: {', '.join(left)}." if left else ""
     technical = [Column("queue_p95_s", "95\u00a0% start within", "duration")]
     return Table(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from activitykit import plots, stats
 from activitykit.filters import Filter
-from activitykit.report.cells import missing
+from activitykit.report.cells import missing, moment_text
 from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import cap_text
@@ -111,7 +111,9 @@ def freshness(scope: Scope, found: Ages) -> Section:
         f" before the end of the {end}."
         f"{_before_text(found, len(stale), scope)}"
         + (f" {never:,} never had one as far as the data reaches." if never else "")
-        + dormant,
+        + dormant
+        + f" The data read begins on {reach_text(scope)}: what last ran before is not known here,"
+        " and not counted.",
         f"Target: {target_text(scope)}.",
     ]
     return Section(
@@ -119,6 +121,11 @@ def freshness(scope: Scope, found: Ages) -> Section:
         figures=[_figure(table, len(stale))],
         tables=[_breaches(scope, stale)] if len(stale) else [],
     )  # fmt: skip
+
+
+def reach_text(scope: Scope) -> str:
+    """Say on which day the runs begin that are known: older ones cannot be late."""
+    return moment_text(scope.runs["updatedAt"].min(), scope.tz).partition(",")[0]
 
 
 def _before_text(found: Ages, n_stale: int, scope: Scope) -> str:

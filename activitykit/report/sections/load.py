@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from activitykit import plots, stats
@@ -94,11 +95,21 @@ def _figures(scope: Scope, levels: pd.DataFrame, hours: pd.DataFrame) -> list[Fi
 
 
 def _waits(scope: Scope, runs: pd.DataFrame) -> list[Row]:
-    """Give starts and queue times by the hour of the start."""
-    clock = runs["startedAt"].dt.tz_convert(scope.tz).dt.hour
-    runs = runs.assign(hour=clock.astype("int64"))
-    table = stats.duration_stats(runs, by="hour", as_of=scope.as_of)
-    return table[["hour", "n", "queue_p50_s", "queue_p95_s"]].to_dict("records")
+    """Give starts and queue times by the hour of the start, as `stats.weekly_load` does."""
+    timed = stats.durations(runs, as_of=scope.as_of)
+    hour = timed["startedAt"].dt.tz_convert(scope.tz).dt.hour.astype("int64")
+    waited = timed["queue_s"].mask(timed["legacy"] | (timed["queue_s"] < 0))
+    return [
+        {"hour": at, "n": len(part), **_quantiles(part.dropna().to_numpy())}
+        for at, part in waited.groupby(hour)
+    ]
+
+
+def _quantiles(waits: Any) -> Row:  # noqa: ANN401 - an array
+    asked = {"queue_p50_s": 0.5, "queue_p95_s": 0.95}
+    if not len(waits):
+        return dict.fromkeys(asked)
+    return {name: float(np.quantile(waits, q, method="inverted_cdf")) for name, q in asked.items()}
 
 
 def _table(scope: Scope, rows: list[dict[Any, Any]], total: int) -> Table:

@@ -1,5 +1,7 @@
 """Section 9: what is odd about the data, and what the words of the report mean."""
 
+from typing import Final
+
 import pandas as pd
 
 from activitykit import stats
@@ -22,7 +24,7 @@ def quality(scope: Scope) -> Section:
     odd = found[found["n"] > 0]
     if odd.empty:
         return Section(key="quality", title=title, text=["No check found anything odd."])
-    rows = [row | {"what": str(row["check"]).replace("_", " ")} for row in odd.to_dict("records")]
+    rows = [row | _words(row, scope) for row in odd.to_dict("records")]
     return Section(
         key="quality", title=title,
         tables=[
@@ -38,6 +40,13 @@ def quality(scope: Scope) -> Section:
             )
         ],
     )  # fmt: skip
+
+
+def _words(row: Row, scope: Scope) -> Row:
+    """Name a check, for a customer without the names of columns."""
+    check = str(row["check"])
+    what, meaning = CHECKS.get(check, (check.replace("_", " "), row["meaning"]))
+    return {"what": what, "meaning": meaning} if scope.plain else {"what": check.replace("_", " ")}
 
 
 def method(scope: Scope) -> Section:
@@ -107,6 +116,35 @@ _PLAIN = {
     " ended are counted with the time so far.",
     "No data": "Nothing is known about that time. “No run” means that nothing started.",
 }  # fmt: skip
+
+
+_NO_DURATION: Final = "They are in no duration."
+CHECKS: Final = {
+    "duplicates": ("Sent twice", "The same record came more than once; the latest one counts."),
+    "conflicts": ("Mixed values", "A detail was sent in different forms and is kept as text."),
+    "unreadable_times": ("Unreadable times", "A time could not be read and counts as unknown."),
+    "tasks_left_out": ("Other records", "Records of another kind were left out."),
+    "incomplete": ("Incomplete", "Not everything was loaded: numbers may be too low."),
+    "repeated_ids": ("Counted twice", "A record is there more than once: counts are too high."),
+    "legacy": ("Log entries", f"Records that only note that something happened. {_NO_DURATION}"),
+    "legacy_with_duration": ("Log entries that took time", f"Odd, but harmless. {_NO_DURATION}"),
+    "missing_started": ("No start", f"Ended without a known start. {_NO_DURATION}"),
+    "missing_completed": ("No end", f"Ended at an unknown time. {_NO_DURATION}"),
+    "missing_result": ("No result", "Ended without saying how. They are in no failure rate."),
+    "backwards": ("End before start", f"A clock was probably wrong. {_NO_DURATION}"),
+    "queue_backwards": ("Start before creation", "A clock was probably wrong. In no wait."),
+    "after_as_of": ("In the future", "Started later than the data reaches: a clock was wrong."),
+    "stuck": ("No sign of life", "Running, but not heard of for a day: it may have broken off."),
+    "unknown_state": ("Unknown state", "A state that is not documented."),
+    "unknown_result": ("Unknown result", "A result that is not documented."),
+    "unknown_outcome": ("Neither good nor bad", "A result of unknown meaning: in no failure rate."),
+    "unknown_type": ("Unknown kind", "Work of a kind that has no readable name."),
+    "mixed_case_ids": ("Spelling", "A machine was named in capitals, which makes no difference."),
+    "missing_tenant_uuid": ("Old records", "They name the customer in an older way."),
+    "missing_resource": ("No machine", "Work that belongs to no machine, mailbox or site."),
+    "clock_skew": ("Wrong clock or late", "A clock was minutes off, or the record arrived late."),
+}  # fmt: skip
+"""The checks of `stats.quality` in plain words."""
 
 
 def exclusions(rows: pd.DataFrame) -> dict[str, int]:

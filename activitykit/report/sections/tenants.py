@@ -19,11 +19,10 @@ _TENANT: Final = ["tenant.name", "tenant.id"]
 
 def tenants(scope: Scope, ages: Ages) -> Section:
     """Compare the tenants, those that surely fail most first."""
-    table = stats.failure_stats(scope.runs_now, by=_TENANT, policy=scope.policy)
-    past: dict[Hashable, Row] = {}
-    if scope.runs_past is not None:
-        earlier = stats.failure_stats(scope.runs_past, by=_TENANT, policy=scope.policy)
-        past = {row["tenant.id"]: row for row in earlier.to_dict("records")}
+    both = stats.failure_stats(scope.runs_both, by=["now", *_TENANT], policy=scope.policy)
+    during = both["now"].astype(bool)
+    table = both[during].drop(columns="now").reset_index(drop=True)
+    past: dict[Hashable, Row] = {row["tenant.id"]: row for row in both[~during].to_dict("records")}
     withheld = table["tenant.id"].map(scope.is_partial).astype(bool)
     ordered = table.assign(ci_low=table["ci_low"].mask(withheld)).sort_values(
         ["ci_low", "failure_rate"], ascending=False, na_position="last", kind="stable"

@@ -10,7 +10,7 @@ from activitykit.report.content import WITHHELD, Banner, Change, Kpi
 from activitykit.report.scope import Scope, by_scope
 from activitykit.report.sections.act import ALARM, CLASSES, Jobs
 from activitykit.report.sections.compare import FEW, Row, change, decided, range_text, rates
-from activitykit.report.sections.freshness import Ages
+from activitykit.report.sections.freshness import Ages, reach_text
 from activitykit.report.sections.method import exclusions
 from activitykit.schema import note
 from activitykit.wording import counted
@@ -34,14 +34,13 @@ class Totals(NamedTuple):
 
 def totals(scope: Scope) -> Totals:
     """Count and rate all runs of both periods."""
-    past = scope.runs_past
-    now = rates(scope.rated(scope.runs_now), scope)
-    before = None if past is None else rates(scope.rated(past), scope)
-    return Totals(
-        now, before, change(now, before),
-        every=rates(scope.runs_now, scope) if scope.partial != frozenset() else now,
-        n_before=None if past is None else len(past),
-    )  # fmt: skip
+    now, past = rates(scope.rated(scope.runs_both), scope)
+    before = past if scope.compared else None
+    every = now
+    if scope.partial != frozenset():
+        every, _ = rates(scope.runs_both, scope)
+    n_before = None if scope.runs_past is None else len(scope.runs_past)
+    return Totals(now, before, change(now, before), every=every, n_before=n_before)
 
 
 def coverage(scope: Scope) -> str:
@@ -201,7 +200,8 @@ def kpis(scope: Scope, found: Totals, act: Jobs, ages: Ages, running: pd.DataFra
             mark="" if ages.table.empty else "error" if n_stale else "ok",
             lines=["no backup plans in this selection"] if ages.table.empty else [
                 "past their target" if n_stale else "all within their target",
-                *_before(ages.n_stale_before), f"of {plans} on resources",
+                *_before(ages.n_stale_before),
+                f"of {plans} on resources seen since {reach_text(scope)}",
             ],
         ),
         Kpi(
