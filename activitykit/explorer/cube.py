@@ -82,6 +82,7 @@ class Cube:
         self._sorted: dict[tuple[str, bool], Array] = {}
         self._hours: dict[str, Array] = {}
         self._uuids: Any = None
+        self._letters = frozenset[int]()
         self._runs: dict[str, Runs] = {}
         self._ranks: dict[str, Ranks] = {}
         self._weeks: dict[str, Codes] = {}
@@ -138,8 +139,12 @@ class Cube:
             texts = pa.array(self.df["uuid"], pa.large_string()) if "uuid" in self.df else None
             plain = texts is not None and pc.all(pc.string_is_ascii(texts)).as_py()
             self._uuids = pc.ascii_lower(texts) if plain else False
+            self._letters = _letters(self._uuids) if plain else frozenset()
         if self._uuids is False:
             return None
+        # most words have a letter that is in no UUID
+        if not self._letters.issuperset(text.casefold().encode()):
+            return np.zeros(self.n, dtype=bool)
         found: Array = (
             pc.match_substring(self._uuids, text.casefold())
             .fill_null(False)
@@ -167,9 +172,9 @@ class Cube:
                 order = newest if descending else newest[::-1]
             else:
                 key = self._sort_key(name)
-                order = newest[
-                    np.argsort(-key[newest] if descending else key[newest], kind="stable")
-                ]
+                if descending:  # which -key is not of codes, that have no sign
+                    key = -key if key.dtype.kind == "f" else key.max(initial=0) - key
+                order = newest[np.argsort(key[::-1], kind="stable")]
             self._sorted[name, descending] = order
         return self._sorted[name, descending]
 
@@ -178,7 +183,7 @@ class Cube:
             seconds: Array = self.seconds
             return seconds
         if name in self.facets:
-            return self.facets[name].codes.astype(int)
+            return self.facets[name].codes  # narrow numbers, which numpy sorts fastest
         codes, values = self.column(name)
         if not all(isinstance(value, int | float) for value in values):
             values = [str(value) for value in values]
@@ -302,6 +307,15 @@ class Cube:
             [np.uint8(VERDICTS.index("child")), np.uint8(VERDICTS.index("unfinished"))],
             default=outcome[position],
         )
+
+
+def _letters(texts: Any) -> frozenset[int]:  # noqa: ANN401 - pyarrow has no types
+    """Give the bytes that occur in lower-case texts, and those of any UUID."""
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    buffers = [chunk.buffers()[2] for chunk in chunks]
+    usual = b"0123456789abcdef-"
+    others = (bytes(one).translate(None, usual) for one in buffers if one is not None)
+    return frozenset(usual).union(*others)
 
 
 def _texts(values: Sequence[Any]) -> Array:

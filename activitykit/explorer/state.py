@@ -90,7 +90,7 @@ def cards(selection: Selection, numbers: Headline) -> list[Json]:
     failed = f"{numbers.n_failed:,} of {numbers.n_decided:,} that ended"
     if selection.filter.result:
         failed += ", any outcome"
-    interval = f"{100 * numbers.ci_low:.1f}–{100 * numbers.ci_high:.1f} %"
+    interval = f"{100 * numbers.ci_low:.1f}–{100 * numbers.ci_high:.1f}\u00a0%"
     rate = "–" if math.isnan(numbers.failure_rate) else f"{100 * numbers.failure_rate:.1f} %"
     counted = f"{numbers.n_timed:,} durations"
     return [
@@ -100,7 +100,7 @@ def cards(selection: Selection, numbers: Headline) -> list[Json]:
             rate,
             failed if rate != "–" else "no run that ended",
             tone="error",
-            hint="" if rate == "–" else f"95 % interval {interval}",
+            hint="" if rate == "–" else f"95\u00a0% interval {interval}",
         ),
         _card("Median duration", _length(numbers, numbers.p50_s), counted, tone="running"),
         _card("95th percentile", _length(numbers, numbers.p95_s), counted, tone="running"),
