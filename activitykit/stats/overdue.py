@@ -163,7 +163,7 @@ def _outlook(rows: Rows, keys: Sequence[str], longest_share: float, *, few: bool
             _asked=nw.when(nw.col("_cut") > 0).then(depth + math.log(2) - curves.TOLERANCE),
             _here=here,
             _never=nw.lit(_NEVER),
-            _no=frames.whole(0),
+            _no=nw.lit(0.0),
         )
         both = {"_depth": ["_known", "_asked"], "median_s": ["_here", "_never"],
                 "_running": ["_no", "_cut"]}  # fmt: skip
