@@ -319,11 +319,11 @@ def _cuts(low: int, high: int, width: int, tz: str) -> pd.DatetimeIndex:
     step = math.gcd(width, _HOUR // 4)
     grid = np.arange(low // step * step - width, high + 2 * width, step)
     moments = pd.DatetimeIndex(grid.view("datetime64[ns]"), tz="UTC").tz_convert(tz)
-    walls = moments.tz_localize(None).as_unit("ns").asi8
-    begins = np.flatnonzero(np.diff(walls // width * width - (walls - grid))) + 1
-    first = np.searchsorted(grid[begins], low, side="right") - 1
-    last = np.searchsorted(grid[begins], high, side="right")
-    return moments[begins[first : last + 1]]
+    wall = moments.tz_localize(None).as_unit("ns").asi8
+    begins = np.flatnonzero(np.diff(wall // width * width - (wall - grid))) + 1
+    begin = int(np.searchsorted(grid[begins], low, side="right")) - 1
+    end = int(np.searchsorted(grid[begins], high, side="right"))
+    return moments[begins[begin : end + 1]]
 
 
 def histogram(selection: Selection) -> Array:

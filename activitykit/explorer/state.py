@@ -90,7 +90,7 @@ def cards(selection: Selection, numbers: Headline) -> list[Json]:
     failed = f"{numbers.n_failed:,} of {numbers.n_decided:,} that ended"
     if selection.filter.result:
         failed += ", any outcome"
-    interval = f"{100 * numbers.ci_low:.1f}–{100 * numbers.ci_high:.1f}\u00a0%"
+    interval = f"{100 * numbers.ci_low:.1f}–\u2060{100 * numbers.ci_high:.1f}\u00a0%"
     rate = "–" if math.isnan(numbers.failure_rate) else f"{100 * numbers.failure_rate:.1f} %"
     counted = f"{numbers.n_timed:,} durations"
     return [
