@@ -20,6 +20,7 @@ import activitykit as ak
 from activitykit._axes import INK
 from activitykit.filters import Filter
 from activitykit.report import render, render_report, write_report
+from activitykit.report.again import gather_again, read_manifest, rebuild_report
 from activitykit.report.as_json import to_json
 from activitykit.report.build import build_report
 from activitykit.report.period import day_starts, read_period
@@ -676,6 +677,52 @@ def test_a_customer_gets_one_tenant_in_plain_words():
     assert section(made, "act").title == "What needs attention"
     with pytest.raises(ak.ConfigError, match="is for one tenant, and the selection has"):
         build_report(demo(), profile="customer")
+
+
+def test_a_customer_reads_of_no_other_tenant(tmp_path):
+    """No format names another tenant, its filter, a path or all rows, and it is made again."""
+    df = pd.concat([days_of(["ok"] * 14, "a", tenant="1"), days_of(["ok"] * 14, "b", tenant="2")])
+    line = {"since": None, "until": (FIRST + pd.Timedelta(14, "D")).isoformat(), "rows": 4711}
+    line |= {"status": "complete", "base_url": "https://secret.example", "fetched_at": "x"}
+    asked = "ak.Filter(tenant=['Tenant 1'])", "ak.Filter(tenant=['Tenant 2'])"
+    df.attrs[ATTRS] = {"source": "/srv/secret", "filter": asked[1], "version": 3, "coverage": [
+        line | {"tenant": "uuid-secret", "filter": one} for one in asked] + [
+        line | {"tenant": "uuid-2", "filter": "ak.Filter()"},
+        line | {"tenant": "uuid-1", "filter": asked[0]},
+    ]}  # fmt: skip
+    made = build_report(df, profile="customer", where=Filter(tenant="Tenant 1"))
+    for form in ("html", "md", "json"):
+        path = save_report(made, tmp_path / f"r.{form}", form)
+        text = path.read_text("utf-8")
+        assert not [word for word in ("Tenant 2", "uuid-2", "secret", "4711") if word in text]
+        told = read_manifest(path)
+        assert to_json(rebuild_report(gather_again(df, told), told)) == to_json(made)
+    assert (made.manifest["rows"]["frame"], made.summary["complete"]) == (14, True)
+    assert made.banners[0].text == "So what else happened is not counted."
+
+
+@given(
+    spans=st.lists(
+        st.lists(st.tuples(st.integers(0, 12), st.integers(1, 14)), min_size=1, max_size=3),
+        min_size=1, max_size=3,
+    )
+)  # fmt: skip
+@settings(max_examples=20, deadline=None)
+def test_what_a_customer_may_not_read_decides_as_before(spans):
+    """What other scopes cover decides the same, told apart by name or told together."""
+    df = days_of(["ok"] * 14, "a", tenant="1")
+    line = {"base_url": "u", "filter": "ak.Filter()", "status": "complete"}
+    df.attrs[ATTRS] = {"coverage": [
+        line | {"tenant": f"uuid-{number}", "since": (FIRST + pd.Timedelta(a, "D")).isoformat(),
+                "until": (FIRST + pd.Timedelta(max(b, a + 1), "D")).isoformat()}
+        for number, own in enumerate(spans, start=1) for a, b in own
+    ]}  # fmt: skip
+    end = FIRST + pd.Timedelta(14, "D")
+    ours, theirs = (scope_of(df, profile=name, as_of=end) for name in ("customer", "ops"))
+    assert (ours.partial, ours.compared) == (theirs.partial, theirs.compared)
+    days = [end - pd.Timedelta(back, "D") for back in range(8)]
+    for until, since in pairwise(days):
+        assert ours.seen("1", since, until) == theirs.seen("1", since, until)
 
 
 def test_a_customer_reads_no_names_of_columns():

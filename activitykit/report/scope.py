@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Final
 
 import pandas as pd
@@ -10,11 +11,11 @@ import pandas as pd
 from activitykit import stats
 from activitykit.errors import ConfigError
 from activitykit.filters import Filter
-from activitykit.moments import Moment, is_span, to_timestamp
+from activitykit.moments import Moment, format_time, is_span, to_timestamp
 from activitykit.report.content import Profile
 from activitykit.report.period import Period, PeriodText, bucket_length, read_period, read_zone
 from activitykit.report.targets import Targets, check_targets
-from activitykit.schema import CORE, note, require
+from activitykit.schema import ATTRS, CORE, note, require
 
 NEEDED: Final = [
     *(column.name for column in CORE if not column.name.startswith("progress.")),
@@ -28,6 +29,9 @@ TITLES: Final[Mapping[Profile, str]] = {
 }
 # an archive is behind by what arrived while it was synced
 _SLACK: Final = pd.Timedelta(1, "h")
+_BEGINNING: Final = pd.Timestamp("1678-01-01", tz="UTC")
+EVERYTHING: Final = repr(Filter())
+"""How coverage writes that a sync asked for all there is."""
 
 
 Hole = tuple[pd.Timestamp, pd.Timestamp]
@@ -43,7 +47,7 @@ class Scope:
     rows
         The selected activities with the needed columns only; the notes of the frame in its attrs.
     n_frame
-        How many rows the frame had before the selection.
+        How many rows the frame had before the selection; for a customer those selected.
     partial
         ``tenant.id`` of those whose activities of the period are not all there; None means all.
     holes
@@ -177,12 +181,13 @@ def read_scope(
     rows = (chosen if where is None else where.noted(chosen))[NEEDED]
     if profile == "customer":
         _refuse_several(rows, where)
-    lines = note(df, "coverage", ())
+        rows.attrs = _own_notes(rows)
+    lines = note(rows, "coverage", ())
     # whether the data covers a period shows in the whole frame, not in a few selected rows
     starts = df["startedAt"]
     return Scope(
-        rows=rows, n_frame=len(df), asked=period, period=present, before=before, as_of=moment,
-        tz=tz, profile=profile, policy=policy, targets=targets, where=where,
+        rows=rows, n_frame=len(rows if profile == "customer" else df), asked=period,
+        period=present, before=before, as_of=moment, tz=tz, profile=profile, policy=policy, targets=targets, where=where,
         title=title or TITLES[profile],
         partial=_partial(df, rows, lines, present, moment),
         holes=_holes(lines, present, moment),
@@ -212,6 +217,58 @@ def _refuse_several(rows: pd.DataFrame, where: Filter | None) -> None:
             f"the customer profile is for one tenant, and the selection has {tenants}: choose one"
             " with where=ak.Filter(tenant=…)"
         )
+
+
+def _own_notes(rows: pd.DataFrame) -> dict[Any, Any]:
+    """Keep of the notes what a customer may read: no other tenant, path, address or filter.
+
+    What is cut away again stays the same, so the report can be made again from its manifest.
+    """
+    notes = {**rows.attrs.get(ATTRS, {})} | dict.fromkeys(("source", "filter"))
+    if lines := notes.get("coverage"):
+        notes["coverage"] = _own_lines(lines, frozenset(rows["tenant.uuid"].dropna()))
+    return {**rows.attrs, ATTRS: notes}
+
+
+def _own_lines(lines: Sequence[Line], own: frozenset[str]) -> list[Line]:
+    """Keep the scopes of these tenants, and of all others together what each of them covers.
+
+    `_partial` reads no more from the others: whatever one of them lacks may be the customer's.
+    """
+    scopes = by_scope(lines)
+    found: list[Line] = []
+    for number, key in enumerate(key for key in scopes if key[1] in own):
+        shown = {"tenant": key[1], "filter": _hidden({key[2]}, number)}
+        found += [_line(one, **shown) for one in scopes[key]]
+    others = [key for key in scopes if key[1] not in own]
+    if not others:
+        return found
+    shown = {"tenant": "", "filter": _hidden({key[2] for key in others})}
+    common = set(_complete(scopes[others[0]]))
+    for key in others[1:]:
+        both = [
+            (max(one[0], two[0]), min(one[1], two[1]))
+            for one, two in product(common, _complete(scopes[key]))
+        ]
+        common = {(since, until) for since, until in both if since < until}
+    whole = [
+        {"since": None if since == _BEGINNING else format_time(since),
+         "until": format_time(until), "status": "complete"}
+        for since, until in sorted(common)
+    ]  # fmt: skip
+    last = max(to_timestamp(line["until"]) for key in others for line in scopes[key])
+    none = {"since": None, "until": format_time(last), "status": "partial"}
+    return [*found, *(_line(one, **shown) for one in whole or [none])]
+
+
+def _hidden(filters: set[str], number: int = 0) -> str:
+    """Say that a sync asked for a selection, not for which."""
+    return EVERYTHING if filters == {EVERYTHING} else f"selection {number}"
+
+
+def _line(line: Line, *, tenant: str, filter: str) -> Line:  # noqa: A002 - the key's name
+    kept = {name: line[name] for name in ("since", "until", "status")}
+    return {"base_url": "", "tenant": tenant, "filter": filter, **kept}
 
 
 def _silent(starts: "pd.Series[Any]", period: Period) -> bool:
@@ -290,9 +347,8 @@ def _holes(lines: Sequence[Line], period: Period, as_of: pd.Timestamp) -> list[H
 
 
 def _complete(lines: Sequence[Line]) -> list[Hole]:
-    beginning = pd.Timestamp("1678-01-01", tz="UTC")
     return [
-        (beginning if line["since"] is None else to_timestamp(line["since"]),
+        (_BEGINNING if line["since"] is None else to_timestamp(line["since"]),
          to_timestamp(line["until"]))
         for line in lines
         if line["status"] == "complete"

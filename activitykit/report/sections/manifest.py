@@ -19,7 +19,8 @@ def manifest(scope: Scope) -> dict[str, Any]:
     """Give everything that decides what the report says, as JSON can hold it.
 
     ``arguments`` are those of `render_report`, with the moment fixed: with the same rows and the
-    same package they give the same report.
+    same package they give the same report. That of a customer's report names no source, no filter
+    and no other tenant; of what other scopes cover it keeps only what decides this report.
     """
     return {
         "activitykit": version("activitykit"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from activitykit.report.cells import moment_text, percent, points
 from activitykit.report.content import WITHHELD, Banner, Change, Kpi
-from activitykit.report.scope import Scope, by_scope
+from activitykit.report.scope import EVERYTHING, Scope, by_scope
 from activitykit.report.sections.act import ALARM, CLASSES, Jobs
 from activitykit.report.sections.compare import FEW, Row, change, decided, range_text, rates
 from activitykit.report.sections.freshness import Ages, reach_text
@@ -16,7 +16,6 @@ from activitykit.schema import note
 from activitykit.wording import counted
 
 _NAMED: Final = 5
-_ALL: Final = "ak.Filter()"
 
 
 class Totals(NamedTuple):
@@ -96,11 +95,13 @@ def banners(scope: Scope) -> list[Banner]:
             "warning", "The data may not cover the whole period.",
             f"The first run in it started {first} ({scope.tz}).",
         ))  # fmt: skip
-    filters = {key[2] for key in by_scope(note(scope.rows, "coverage", ()))} - {_ALL}
+    filters = {key[2] for key in by_scope(note(scope.rows, "coverage", ()))} - {EVERYTHING}
     if filters:
+        # a filter may name other tenants
+        told = "" if scope.plain else f"It was synced with {'; '.join(sorted(filters))}: "
         found.append(Banner(
             "warning", "The archive holds a selection only.",
-            f"It was synced with {'; '.join(sorted(filters))}: what else happened is not counted.",
+            f"{told or 'So '}what else happened is not counted.",
         ))  # fmt: skip
     if scope.period.until > scope.as_of:
         found.append(Banner(
