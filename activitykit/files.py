@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     """Give a file to write to, which takes the place of the target when all went well.
 
     Until then, and for ever when anything fails, the target stays as it was; nothing else is left
-    beside it. Once in place the file survives a crash of the system.
+    beside it, but for an ``.activitykit-….part`` when the process is killed. Once in place the
+    file survives a crash of the system. A file that is replaced keeps who may read it.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            part.chmod(stat.S_IMODE(target.stat().st_mode))
         part.replace(target)
     except BaseException:
         with suppress(OSError):

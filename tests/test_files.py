@@ -73,3 +73,14 @@ def test_what_is_no_ordinary_file_is_refused(tmp_path):
     with pytest.raises(OSError, match="no ordinary file"), replacing(tmp_path / "pipe"):
         pass
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+def test_a_replaced_file_keeps_who_may_read_it(tmp_path):
+    """What was private before stays private."""
+    path = tmp_path / "private.txt"
+    path.write_text("old", encoding="utf-8")
+    path.chmod(0o600)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
