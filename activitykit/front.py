@@ -117,7 +117,9 @@ def _changed(client: "Client", where: Filter, before: pd.DataFrame) -> pd.DataFr
     )
     fresh = load(client, asked, progress=False)
     merged = where.select(_merged(before, fresh)).reset_index(drop=True)
-    merged.attrs = before.attrs
+    told = before.attrs.get(ATTRS, {})
+    kept = {name: told[name] for name in ("source", "filter", "complete") if name in told}
+    merged.attrs[ATTRS] = {**merged.attrs.get(ATTRS, {}), **kept, "rows": len(merged)}
     return merged
 
 

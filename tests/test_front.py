@@ -4,7 +4,7 @@ import pytest
 
 import activitykit as ak
 from activitykit.demo import Faults
-from activitykit.front import _merged
+from activitykit.front import _changed, _merged
 
 
 def run(number, **changes):
@@ -45,8 +45,6 @@ def test_a_client_is_asked_for_what_changed():
         client = ak.Client(
             served.base_url, client_id=served.client_id, client_secret=served.client_secret
         )
-        from activitykit.front import _changed
-
         merged = _changed(client, where, where.select(before))
     assert merged["id"].tolist() == [3, 9]
 
@@ -97,3 +95,15 @@ def test_a_client_that_is_refused_raises_in_the_cell():
         client = ak.Client(served.base_url, client_id=served.client_id, client_secret="wrong")
         with pytest.raises(ak.AuthError):
             ak.explore(client)
+
+
+def test_a_refresh_keeps_the_notes_of_what_it_put_together():
+    """A column that has become mixed is written back as what it was, saved or not."""
+    before = [run(1, context={"x": "t"}), run(2, context={"x": "t"})]
+    later = [before[0], run(2, updatedAt="2026-10-20T01:00:00Z", context={"x": 3})]
+    with ak.demo.serve(later) as served:
+        client = ak.Client(
+            served.base_url, client_id=served.client_id, client_secret=served.client_secret
+        )
+        merged = _changed(client, ak.Filter(), ak.load(before))
+    assert ak.unflatten(merged) == later
