@@ -42,8 +42,9 @@ def load(
     ----------
     source
         A client; a file of JSON, plain or compressed by gzip or zstd whatever its name, or with
-        the ending .parquet for a snapshot; the folder of an archive; or activities as dicts. A
-        JSON file may hold pages, lists, activities, or one of those per line.
+        the ending .parquet for a snapshot; the folder of an archive, or its URL in an object
+        store; or activities as dicts. A JSON file may hold pages, lists, activities, or one of
+        those per line.
     where
         Which activities; all by default. The same filter gives the same rows from every source.
     workers
@@ -80,7 +81,7 @@ def load(
     [7]
     """
     if isinstance(source, str | PathLike):
-        return _load_path(Path(source), where, progress=progress)
+        return _load_path(source, where, progress=progress)
     if hasattr(source, "pages"):
         return _load_service(
             cast("Client", source), where, workers=workers, partial=partial, progress=progress
@@ -126,15 +127,18 @@ def _load_service(
     return frame
 
 
-def _load_path(path: Path, where: Filter | None, *, progress: bool) -> "pd.DataFrame":
-    if path.is_dir():
-        from activitykit.archive import Archive, is_archive
+def _load_path(
+    source: "str | PathLike[str]", where: Filter | None, *, progress: bool
+) -> "pd.DataFrame":
+    from activitykit.archive import Archive, is_archive
 
-        if is_archive(path):
-            return Archive(path).read(where)
+    if is_archive(source):
+        return Archive(source).read(where)
+    path = Path(source)
+    if path.is_dir():
         raise ArchiveError(f"{path} is a folder, but no archive; give a file, or sync an archive")
     if not path.exists():
-        raise ConfigError(f"there is no file {path}; check the name, or give a client")
+        raise ConfigError(f"there is no file {path}; check the name")
     if path.suffix.lower() == ".parquet":
         from activitykit.snapshot import read_snapshot
 

@@ -411,9 +411,9 @@ class Archive:
         return care.vacuum(self._tables, keep, force=force)
 
 
-def is_archive(path: Path) -> bool:
-    """Tell whether a local folder is an archive."""
-    return (path / ACTIVITIES / "_delta_log").is_dir()
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a local folder is an archive, and take a URL for one."""
+    return "://" in str(path) or (Path(path) / ACTIVITIES / "_delta_log").is_dir()
 
 
 def _refuse_other(path: Path) -> None:

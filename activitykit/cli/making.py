@@ -67,7 +67,7 @@ def make_again(manifest: Path, source: str, target: Path, *, whole: bool) -> Ite
             " numbers may be worked out in another way",
             err=True,
         )
-    kept = ak.Archive(source) if _is_archive(source) else _load_file(source, whole=whole)
+    kept = ak.Archive(source) if is_archive(source) else _load_file(source, whole=whole)
     df = gather_again(kept, told, whole=whole)
     yield Made(df, arguments_of(told)["where"], rebuild_report(df, told), target)
 
@@ -82,16 +82,12 @@ def _read(
         # what has just been asked for describes now, also when nothing has happened
         since = needed_since(**needs | {"as_of": now})
         return load_source(None, narrowed(where, since), verbose), {**asked, "as_of": now}
-    if _is_archive(source):
+    if is_archive(source):
         return gather(ak.Archive(source), where=where, **needs, whole=whole), asked
     df = _load_file(source, whole=whole or needed_columns(where) is None)
     if df.empty:
         click.echo(f"{source} holds no activities", err=True)
     return df, {**asked, "as_of": now} if df.empty else asked
-
-
-def _is_archive(source: str) -> bool:
-    return "://" in source or is_archive(Path(source))
 
 
 def _load_file(source: str, *, whole: bool) -> pd.DataFrame:
