@@ -13,7 +13,7 @@ from activitykit.archive import rows
 from activitykit.archive.scan import batches
 from activitykit.archive.tables import ACTIVITIES, LEDGER, Tables, writing
 from activitykit.errors import ConfigError
-from activitykit.moments import Moment, to_timestamp
+from activitykit.moments import Moment, is_span, to_timestamp
 
 _LOOKED_AT: Final = ["base_url", "id", "month", "createdAt", "context", "rest"]
 _HOUR: Final = pd.Timedelta(1, "h")
@@ -86,6 +86,8 @@ def compact(tables: Tables) -> None:
 def vacuum(tables: Tables, keep: Moment, *, force: bool) -> int:
     """Delete files of earlier states, and what killed syncs left behind; give their number."""
     now = pd.Timestamp(0, tz="UTC")
+    if not is_span(keep):
+        raise ConfigError(f"keep={keep!r} is no span of time such as 30d or 12h")
     kept = now - to_timestamp(keep, now=now)
     if kept < _SHORTEST and not force:
         raise ConfigError(

@@ -8,6 +8,7 @@ otherwise. So syncs may run side by side, or be killed: a commit is there or not
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ VERSION: Final = 1
 ACTIVITIES, LEDGER = "activities", "ledger"
 
 _NAME: Final = "activitykit"
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _FIELDS: Final = {ACTIVITIES: (rows.FIELDS, ["month"]), LEDGER: (ledger.FIELDS, None)}
 # Delta Lake forgets old states sooner by default; only `Archive.vacuum` shall decide
 _REMEMBERED: Final = {
@@ -268,7 +270,8 @@ class Tables:
                 " is lost, run it again"
             ) from error
         except (DeltaError, OSError, pa.ArrowException) as error:
-            why = str(error)
+            # the library tells a story of several lines, in colours
+            why = " ".join(_COLOUR.sub("", str(error)).split()).replace(self.root, self.shown)
             for secret in self.options.values():
                 why = why.replace(secret, "***") if len(secret) > 3 else why
             if isinstance(error, FileNotFoundError):
