@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from activitykit.errors import SnapshotError
+from activitykit.errors import ConfigError, SnapshotError
 from activitykit.files import replacing
 from activitykit.filters import PATHS, Filter
 from activitykit.flatten.times import TIMESTAMP
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _KEY: Final = b"activitykit"
+_BLOCK: Final = 2**22
 _ROWS_PER_GROUP: Final = 100_000
 _SAMPLE: Final = 20_000
 _PLAIN: Final = {
@@ -65,7 +66,7 @@ def write_snapshot(
     Raises
     ------
     ConfigError
-        When the key for masking is too short.
+        When the name does not end in .parquet, or the key for masking is too short.
     SnapshotError
         When the folder is missing or cannot be written, or a column cannot be stored or masked.
 
@@ -78,6 +79,8 @@ def write_snapshot(
     [7]
     """
     path = Path(path)
+    if path.suffix.lower() != ".parquet":
+        raise ConfigError(f"a snapshot is a Parquet file: let {path.name} end in .parquet")
     if mask is not False:
         from activitykit.masking import masked
 
@@ -249,7 +252,11 @@ def _hash_of(file: IO[bytes]) -> str:
     size = file.seek(-8, os.SEEK_END)
     footer = int.from_bytes(file.read(4), "little")
     file.seek(0)
-    return hashlib.sha256(file.read(size - footer)).hexdigest()
+    found, left = hashlib.sha256(), size - footer
+    while block := file.read(min(left, _BLOCK)):
+        found.update(block)
+        left -= len(block)
+    return found.hexdigest()
 
 
 def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -258,7 +265,15 @@ def _provenance(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
             f"{path} is a Parquet file, but no snapshot of activitykit; read it with"
             " pandas.read_parquet"
         )
-    about: dict[str, Any] = json.loads(metadata[_KEY])
+    try:
+        about: dict[str, Any] = json.loads(metadata[_KEY])
+        complete = about.keys() >= {"schema_version", "rows", "repeats", "content_hash"}
+    except (ValueError, AttributeError):
+        complete = False
+    if not complete:
+        raise SnapshotError(
+            f"the snapshot {path} is damaged: it does not say what it holds; fetch it again"
+        )
     if about["schema_version"] > SCHEMA_VERSION:
         raise SnapshotError(
             f"{path} was written by activitykit {about['package_version']} with version"

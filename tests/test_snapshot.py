@@ -321,3 +321,21 @@ def test_files_of_the_first_release_stay_readable():
     nanos = polars.read_parquet(path)["createdAt"].cast(polars.Int64).to_list()
     assert nanos == df["createdAt"].astype("int64").tolist()
     assert nanos[0] % 1_000_000_000 == 123_456_789
+
+
+@pytest.mark.parametrize("note", ["", "[]", "null", "7", "{}", '{"schema_version": 1}'])
+def test_a_footer_that_tells_too_little_is_damage(tmp_path, note):
+    """Whatever a foreign footer holds under our name, the error is ours."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"id": [1]}).replace_schema_metadata({"activitykit": note})
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ak.SnapshotError, match="damaged"):
+        ak.read_snapshot(tmp_path / "a.parquet")
+
+
+def test_a_snapshot_says_by_its_name_what_it_is(tmp_path):
+    """A Parquet file under the name of another kind would mislead whatever opens it."""
+    with pytest.raises(ak.ConfigError, match=r"end in \.parquet"):
+        ak.write_snapshot(ak.flatten([{"id": 1}]), tmp_path / "a.csv")
