@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,11 @@ def serve(
     with usage():
         rates = {name: float(rate) for name, rate in _pairs(faults)}
         misbehaviour = ak.demo.Faults(rates=rates, delay_s=delay)
-        behaviour = ak.demo.Variants(**{name: _literal(value) for name, value in _pairs(variants)})
+        chosen = {name: _literal(value) for name, value in _pairs(variants)}
+        known = [field.name for field in fields(ak.demo.Variants)]
+        if unknown := sorted(set(chosen) - set(known)):
+            raise click.UsageError(f"no variant {unknown[0]!r}; there are {', '.join(known)}")
+        behaviour = ak.demo.Variants(**chosen)
     with ak.demo.serve(items, port=port, variants=behaviour, faults=misbehaviour) as service:
         for name, value in _settings(service).items():
             click.echo(f"export {name}={value}")

@@ -41,7 +41,10 @@ _GROUPED: Final = {"duration_stats", "failure_stats", "trend"}
 @cli.command()
 @click.argument("statistic", type=click.Choice(list(SHOWN)))
 @source_argument
-@click.option("--by", multiple=True, help="Column to group by; repeat for several.")
+@click.option(
+    "--by", multiple=True,
+    help=f"Column to group by; repeat for several. For {', '.join(sorted(_GROUPED))}.",
+)  # fmt: skip
 @click.option("--sort", help="Column to sort by, greatest first; else what matters most.")
 @rows_option
 @filtered
@@ -69,5 +72,7 @@ def stats(
     if order := sort or _WORST_FIRST.get(statistic):
         require(result.columns, [order], "--sort")
         result = result.sort_values(order, ascending=False, kind="stable")
-    shown = result[[*by, *SHOWN[statistic]]].head(rows)
+    shown = result[[*by, *SHOWN[statistic]]]
+    # of a course of time, the end is news
+    shown = shown.tail(rows) if "bucket" in shown and not sort else shown.head(rows)
     show(shown, f"{statistic}: {len(shown)} of {counted(len(result), 'row')}")
