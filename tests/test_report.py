@@ -614,6 +614,30 @@ def test_the_list_ranks_by_target_then_streak_then_class():
     assert found.rows[1]["streak"] == 3
 
 
+def hang(df, name):
+    """Let the last run of a resource go on until the end of the fourteen days."""
+    last = df.index[df["resource.name"] == name][-1]
+    df.loc[last, "state"] = "running"
+    df.loc[last, ["result.code", "completedAt"]] = [None, pd.NaT]
+    return df
+
+
+@pytest.mark.parametrize(("code", "kind"), [("ok", "overdue"), ("error", "new")])
+def test_a_run_that_hangs_past_the_target_is_one_row_at_the_top(code, kind):
+    """A hanging run ranks by its target as well, and joins the failures of its series."""
+    codes = ["ok"] * 9 + [code] + ["ok"]
+    df = pd.concat([hang(days_of(codes, "stuck"), "stuck"), days_of(["error"] * 14, "bad"),
+                    days_of(["ok"] * 14, "fine")], ignore_index=True)  # fmt: skip
+    scope = scope_of(df, as_of=FIRST + pd.Timedelta(14, "D"), targets={"*": "100d"})
+    ranked = scope_of(df, as_of=scope.as_of, targets="2d", where=Filter(resource=("stuck", "fine")))
+    everything = act.jobs(scope, act_ages(scope), act_running(scope)).rows
+    assert [row["resource.name"] for row in everything].count("stuck") == 1
+    [first] = act.jobs(ranked, act_ages(ranked), act_running(ranked)).rows
+    assert (first["class"], first["strip"][-1], first["rank"][0]) == (kind, "running", False)
+    assert first["why"].startswith("no good run for")
+    assert ("running for 4 d" in first["why"]) == (code == "error")
+
+
 def test_a_backup_that_stopped_is_listed_without_a_failure():
     """Past its target although nothing failed, a resource is overdue, and the list says why."""
     df = pd.concat([days_of(["ok"] * 8, "stopped"), days_of(["ok"] * 14, "fine")])

@@ -187,7 +187,8 @@ def read_scope(
     starts = df["startedAt"]
     return Scope(
         rows=rows, n_frame=len(rows if profile == "customer" else df), asked=period,
-        period=present, before=before, as_of=moment, tz=tz, profile=profile, policy=policy, targets=targets, where=where,
+        period=present, before=before, as_of=moment, tz=tz, profile=profile, policy=policy,
+        targets=targets, where=where,
         title=title or TITLES[profile],
         partial=_partial(df, rows, lines, present, moment),
         holes=_holes(lines, present, moment),

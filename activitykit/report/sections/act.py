@@ -60,13 +60,21 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
     stale = {pair_key(row): row for row in _records(ages.stale)}
     series = runs.set_index("id")["series"].reindex(streaks["last_id"]).tolist()
     known = list(zip(series, streaks.to_dict("records"), strict=True))
+    hung = {_series_key(row): row for row in _records(late.sort_values("elapsed_s"))}
     failing = [
-        _failing(row, histories[number], stale.get(pair_key(row)), scope)
+        _failing(
+            row, histories[number], stale.get(pair_key(row)), hung.get(_series_key(row)), scope
+        )
         for number, row in known
         if row["streak"] and _matters(row, histories[number], stale)
     ]
-    by_series = {(*pair_key(row), row["type"]): (number, row) for number, row in known}
-    too_long = [_too_long(row, by_series, histories, scope) for row in late.to_dict("records")]
+    by_series = {_series_key(row): (number, row) for number, row in known}
+    joined = {_series_key(row) for row in failing}
+    too_long = [
+        _too_long(row, stale.get(pair_key(row)), by_series, histories, scope)
+        for row in _records(late)
+        if _series_key(row) not in joined
+    ]
     told = {pair_key(row) for row in (*failing, *too_long)}
     quiet = ages.stale.loc[[key not in told for key in map(pair_key, _records(ages.stale))]]
     silent = _silent(quiet, runs, scope)
@@ -85,6 +93,10 @@ def jobs(scope: Scope, ages: Ages, running: pd.DataFrame) -> Jobs:
         n_alarms=int((streaks["streak"] >= ALARM).sum()),
         n_alarms_before=_alarms(scope) if scope.compared else None,
     )
+
+
+def _series_key(row: Row) -> tuple[Any, ...]:
+    return (*pair_key(row), row["type"])
 
 
 def _plan(row: Row, kinds: Mapping[Any, Any]) -> Any:  # noqa: ANN401 - a name, or nothing
@@ -142,7 +154,8 @@ def class_of(history: History, *, compared: bool) -> str:
     return "new" if any(history.now) and not any(history.past) else "recurring"
 
 
-def _failing(row: Row, history: History, stale: Row | None, scope: Scope) -> Row:
+def _failing(row: Row, history: History, stale: Row | None, hung: Row | None, scope: Scope) -> Row:
+    """Describe a series whose last run failed, and the next of which may be running too long."""
     kind = class_of(history, compared=scope.compared)
     why = [_stale_text(stale)] if stale else []
     why += [f"{counted(row['streak'], 'failure')} in a row"]
@@ -150,23 +163,33 @@ def _failing(row: Row, history: History, stale: Row | None, scope: Scope) -> Row
         failed, n = sum(history.now[-_LAST:]), len(history.now[-_LAST:])
         before, m = sum(history.past[-_LAST:]), len(history.past[-_LAST:])
         why.append(f"{failed} of the last {n} runs failed, and {before} of the last {m} before")
-    return _job(row, kind, why, history.cells, streak=row["streak"], stale=stale, scope=scope)
+    cells = history.cells
+    if hung:
+        why.append(_elapsed_text(hung))
+        cells["strip"] = [*history.outcomes, "running"][-STRIP:]
+    return _job(row, kind, why, cells, streak=row["streak"], stale=stale, scope=scope)
 
 
 def _too_long(
-    row: Row, known: Mapping[Any, Any], histories: Mapping[Any, History], scope: Scope
-) -> Row:
-    number, series = known.get((*pair_key(row), row["type"]), (None, None))
+    row: Row, stale: Row | None, known: Mapping[Any, Any], histories: Mapping[Any, History],
+    scope: Scope,
+) -> Row:  # fmt: skip
+    number, series = known.get(_series_key(row), (None, None))
     past = histories[number].outcomes if number in histories else []
-    reason = (
-        f"running for {duration_text(row['elapsed_s'])};"
-        f" 95\u00a0% of its kind end within {duration_text(row['limit_s'])}"
-    )
+    reason = _elapsed_text(row)
     cells: Row = {"strip": [*past, "running"][-STRIP:], "reason": reason, "cause": reason}
     cells |= {"n_failed": 0, "n_failed_before": 0, "example_id": row["id"]}
     merged = {**(series or {"last_success_at": pd.NaT}), **row}
-    why = [f"no sign of life for {duration_text(row['updated_age_s'])}"]
-    return _job(merged, "overdue", why, cells, streak=0, stale=None, scope=scope)
+    why = [_stale_text(stale)] if stale else []
+    why.append(f"no sign of life for {duration_text(row['updated_age_s'])}")
+    return _job(merged, "overdue", why, cells, streak=0, stale=stale, scope=scope)
+
+
+def _elapsed_text(row: Row) -> str:
+    return (
+        f"running for {duration_text(row['elapsed_s'])};"
+        f" 95\u00a0% of its kind end within {duration_text(row['limit_s'])}"
+    )
 
 
 def _silent(stale: pd.DataFrame, runs: pd.DataFrame, scope: Scope) -> list[Row]:
