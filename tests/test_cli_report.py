@@ -213,6 +213,24 @@ def test_activities_lie_beside_the_report(command, snapshot, tmp_path):
     assert len(kept.columns) > len(ak.columns())
 
 
+def test_attached_activities_carry_no_notes_of_the_whole_load(command, snapshot, tmp_path):
+    """Address, coverage and ids of other tenants stay out of the file for one of them."""
+    df = ak.load(snapshot)
+    others = df.loc[df["tenant.name"] != "Acme, Inc.", "id"].head(3).tolist()
+    df.attrs["activitykit"] |= {
+        "source": "https://secret.example", "filter": "ak.Filter(tenant=['Secret'])",
+        "coverage": [], "conflicts": [{"column": "x", "kinds": {}, "example_ids": others}],
+        "duplicates": {"n": 3, "example_ids": others}, "complete": True,
+    }  # fmt: skip
+    ak.write_snapshot(df, tmp_path / "all.parquet")
+    assert command("all.parquet", "-o", "r.json", "--tenant", "Acme, Inc.", "--attach")[0] == 0
+    content = (tmp_path / "r.activities.parquet").read_bytes().lower()
+    assert not [word for word in (b"secret", *(str(i).encode() for i in others)) if word in content]
+    notes = ak.load(tmp_path / "r.activities.parquet").attrs["activitykit"]
+    assert notes["complete"]
+    assert not {"conflicts", "duplicates", "coverage"} & {key for key in notes if notes[key]}
+
+
 @pytest.mark.usefixtures("archive")
 def test_an_archive_is_read_in_part(command, monkeypatch):
     """Only what the period and its comparison need is asked of the archive."""

@@ -13,11 +13,13 @@ from activitykit.cli.group import cli
 from activitykit.cli.last import read_last, write_last
 from activitykit.cli.making import Made, make, make_again
 from activitykit.cli.options import log_requests, selected, source_argument, usage, verbose_option
+from activitykit.filters import ENDED_SINCE
 from activitykit.report.content import Profile
 from activitykit.report.period import PeriodText
 from activitykit.report.spreadsheet import write_csv
 from activitykit.report.summary import summary_html, summary_text
 from activitykit.report.write import Format, read_format, save_report
+from activitykit.schema import ATTRS
 from activitykit.wording import counted
 
 TO_ACT_ON: Final = 10
@@ -42,6 +44,9 @@ _LAST: Final = "last"
 _WITH_MANIFEST: Final = {
     "manifest", "source", "out", "form", "attach", "fail_on", "email_to", "email_from", "verbose",
 }  # fmt: skip
+
+# the notes that the attached rows need to be read and told rightly
+_ROWS_OWN: Final = {"schema_version", "json_columns", "rest_columns", "complete", ENDED_SINCE}
 
 
 def _conditions(_: click.Context, __: click.Parameter, text: str | None) -> list[str]:
@@ -177,6 +182,9 @@ def _attach(made: Made) -> None:
     since, until = made.report.period[:2]
     started = ak.Filter(since=since, until=until, on="startedAt")
     rows = started.select((made.where or ak.Filter()).select(made.df)).reset_index(drop=True)
+    # what was noted of the whole load names other tenants, ids and paths
+    kept = {key: value for key, value in rows.attrs.get(ATTRS, {}).items() if key in _ROWS_OWN}
+    rows.attrs = {ATTRS: kept}
     beside = made.path.with_name(f"{made.path.stem}.activities")
     for file in (ak.write_snapshot(rows, f"{beside}.parquet"), write_csv(rows, f"{beside}.csv")):
         click.echo(f"{file}: {counted(len(rows), 'activity')}")
