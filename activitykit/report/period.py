@@ -65,14 +65,14 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
     earlier = since - (until - since)
     if whole:
         # from midnight to midnight also where the clocks change in between
-        earlier = _at(start - (end - start), zone)
+        earlier = moment_at(start - (end - start), zone)
     return (
         Period(since, until, "this period", text),
         Period(earlier, since, f"the {text} before", text),
     )
 
 
-def _at(wall: pd.Timestamp, zone: ZoneInfo) -> pd.Timestamp:
+def moment_at(wall: pd.Timestamp, zone: ZoneInfo) -> pd.Timestamp:
     """Give the moment at which the clocks of a zone show a time."""
     # midnight may not exist or exist twice on the day that the clocks change
     there = wall.tz_localize(zone, nonexistent="shift_forward", ambiguous=True)
@@ -104,7 +104,7 @@ def _calendar(unit: str, as_of: pd.Timestamp, zone: ZoneInfo) -> tuple[Period, P
         end, step = today - pd.Timedelta(today.weekday(), "D"), pd.DateOffset(weeks=1)
     else:
         end, step = today.replace(day=1), pd.DateOffset(months=1)
-    until, since, earlier = (_at(end - step * back, zone) for back in range(3))
+    until, since, earlier = (moment_at(end - step * back, zone) for back in range(3))
     return (
         Period(since, until, f"this {unit}", f"the {unit}"),
         Period(earlier, since, f"the {unit} before", f"the {unit}"),

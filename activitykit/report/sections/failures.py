@@ -7,7 +7,7 @@ import pandas as pd
 from activitykit import plots, stats
 from activitykit.report.cells import missing
 from activitykit.report.content import Column, Figure, Section, Table
-from activitykit.report.period import day_starts
+from activitykit.report.period import day_starts, moment_at, read_zone
 from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text
 
@@ -36,7 +36,7 @@ def buckets(scope: Scope, rows: pd.DataFrame) -> pd.DataFrame:
     """Give `stats.trend` of the period, with ``part``: how much of each bucket lies in it."""
     days = stats.trend(rows, freq=scope.freq, tz=scope.tz, policy=scope.policy, as_of=scope.as_of)
     whole = day_starts(scope.period, scope.tz, scope.freq, cut=False)
-    edges = pd.Series([*whole, _next(whole[-1], scope.freq)])
+    edges = pd.Series([*whole, _next(whole[-1], scope)])
     length = edges.diff().shift(-1).iloc[:-1].set_axis(whole)
     since = pd.Series([max(edge, scope.period.since) for edge in edges[:-1]], whole)
     until = pd.Series([min(edge, scope.end) for edge in edges[1:]], whole)
@@ -46,8 +46,12 @@ def buckets(scope: Scope, rows: pd.DataFrame) -> pd.DataFrame:
     return days.assign(part=utc.map(part).fillna(1.0), offset=utc.map(offset).fillna(0.0))
 
 
-def _next(start: pd.Timestamp, freq: str) -> pd.Timestamp:
-    return start + pd.Timedelta(1, "D" if freq == "1d" else "h")
+def _next(start: pd.Timestamp, scope: Scope) -> pd.Timestamp:
+    """Say when the bucket after this one starts: days have 23 or 25 hours where clocks change."""
+    if scope.freq == "1h":
+        return start + pd.Timedelta(1, "h")
+    day = start.tz_convert(scope.tz).tz_localize(None).normalize()
+    return moment_at(day + pd.Timedelta(1, "D"), read_zone(scope.tz))
 
 
 def _figures(scope: Scope, days: pd.DataFrame) -> list[Figure]:
