@@ -25,7 +25,7 @@ from activitykit.report.as_json import to_json
 from activitykit.report.build import build_report
 from activitykit.report.period import day_starts, read_period
 from activitykit.report.scope import read_scope
-from activitykit.report.sections import act, compare, load, method
+from activitykit.report.sections import act, compare, failures, load, method
 from activitykit.report.sections.durations import still_running as act_running
 from activitykit.report.sections.freshness import ages as act_ages
 from activitykit.report.targets import target_seconds
@@ -612,6 +612,25 @@ def test_the_list_ranks_by_target_then_streak_then_class():
     assert [row["resource.name"] for row in found.rows] == ["old", "alarm", "once"]
     assert found.rows[0]["why"].startswith("no good run for 14 d (target 10 d); 13 failures")
     assert found.rows[1]["streak"] == 3
+
+
+def test_what_the_policy_counts_is_in_a_rate():
+    """Cancelled runs are named as left out only where the policy leaves them out."""
+    df = days_of(["ok"] * 12 + ["cancelled"] * 2)
+    counted = ak.OutcomePolicy(failure=("error", "cancelled"), neither=())
+    assert "In no rate: 2 cancelled." in build_report(df).coverage
+    assert "In no rate" not in build_report(df, policy=counted).coverage
+
+
+def test_the_day_on_which_clocks_change_is_whole():
+    """As the last day of a period, one of 23 or 25 hours is a whole one."""
+    for day in ("2026-03-29", "2026-10-25"):
+        end = pd.Timestamp(day, tz="Europe/Berlin") + pd.DateOffset(days=1)
+        scope = scope_of(demo(), period=(end - pd.DateOffset(days=7), end), tz="Europe/Berlin",
+                         as_of=end + pd.Timedelta(1, "D"))  # fmt: skip
+        started = (end - pd.Timedelta(1, "h")).tz_convert("UTC")
+        runs = demo().head(3).assign(startedAt=started, parentActivityId=None)
+        assert set(failures.buckets(scope, runs)["part"]) == {1.0}
 
 
 def hang(df, name):

@@ -147,8 +147,8 @@ CHECKS: Final = {
 """The checks of `stats.quality` in plain words."""
 
 
-def exclusions(rows: pd.DataFrame) -> dict[str, int]:
+def exclusions(rows: pd.DataFrame, policy: stats.OutcomePolicy) -> dict[str, int]:
     """Count the records that no rate counts, by reason."""
-    table = stats.failure_stats(rows)
+    table = stats.failure_stats(rows, policy=policy)
     left = table.attrs["activitykit"]["left_out"]
     return {str(reason): int(n) for reason, n in left.items()}

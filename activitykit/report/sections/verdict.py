@@ -48,7 +48,7 @@ def coverage(scope: Scope) -> str:
     names = scope.now["tenant.name"].dropna().unique()
     tenants = scope.now["tenant.id"].nunique()
     of = str(names[0]) if tenants == 1 and len(names) else counted(tenants, "tenant")
-    left = exclusions(scope.now) if len(scope.now) else {}
+    left = exclusions(scope.now, scope.policy) if len(scope.now) else {}
     words = {"children": "parts of other runs", "unfinished": "not finished",
              "cancelled": "cancelled", "unknown": "with an unknown result"}  # fmt: skip
     out = [f"{left[key]:,} {word}" for key, word in words.items() if left.get(key)]
