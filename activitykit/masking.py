@@ -1,9 +1,12 @@
 """A frame for sharing: whom and what it tells of is replaced by consistent pseudonyms.
 
-The key of a text decides. What is known to be harmless stays (`_STAYS`), sentences have what is
-particular in them replaced (`_SENTENCES`), and everything else is replaced as a whole, since nobody
-knows what a new key will hold. A pseudonym is a function of the text and the secret alone. So it is
-the same in every column and every file that was masked with the same secret.
+The whole path of a text decides. What is known to be a word of the service stays (`_STAYS`),
+sentences have what is particular in them replaced (`_SENTENCE`), and everything else is replaced as
+a whole, since nobody knows what a new key will hold. A text that was replaced as a whole is looked
+for in sentences and in keys, and names of tenants, machines, plans and users in what stays, too.
+
+A pseudonym is a function of the text and the secret alone. So it is the same in every column and
+every file that was masked with the same secret.
 """
 
 import hmac
@@ -12,6 +15,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -19,24 +23,51 @@ from uuid import UUID
 import pandas as pd
 
 from activitykit.errors import ConfigError, SnapshotError
-from activitykit.flatten.derive import PARTICULAR
-from activitykit.flatten.names import RESERVED, name_of, path_of
+from activitykit.flatten.derive import PARTICULAR, PATHS
+from activitykit.flatten.names import RESERVED, REST, name_of, path_of
 from activitykit.moments import parse_time
 from activitykit.query import GUID
-from activitykit.schema import ATTRS, CORE, KNOWN_TYPES
+from activitykit.schema import ATTRS, CORE, KNOWN_TYPES, RESULT_CODES, STATES
 
-# keys in lower case without underscores, or with the key above
-_STAYS: Final = frozenset({
-    "type", "state", "code", "domain", "priority", "queue", "kind", "phase", "suite", "runmode",
-    "specific", "executionqueue", "activitytype", "agenttype", "itemtype", "resourcetype",
-    "resourcekind", "resourcesubtype", "addcomponents", "removecomponents", "lefttime",
-    "idstring", "taskidstring", "parentactivityidstring", "workflowidstring",
-    "$module", "func", "linetag", "sercode", "build", "os", "oserrorcode", "product", "version",
-    "src.file", "src.tag",
+# Keys from the root on, in lower case and without underscores. Nothing goes by its last key alone:
+# `result.error.domain` is a word of the service, `context.Domain` may be a customer's.
+_ERROR: Final = r"result\.(?:error|warnings|payload\.error)"
+_LINK: Final = rf"{_ERROR}\.context\.src(?:\.suberror)*"
+_STAYS: Final = re.compile(
+    rf"""
+    type | state | priority | queue | (?:id|taskid|parentactivityid|workflowid)string
+  | resource\.type | policy\.type | progress\.lefttime | result\.code
+  | context\.(?:executionqueue | activitytype | resourcetype | resourcekind | resourcesubtype
+      | phase | suite | runmode | specific | persistent\.agenttype
+      | argument\.(?:add|remove)components | persistent\.sources\.itemkey\.itemtype)
+  | {_ERROR}\.(?:domain | code | context\.(?:\$module | oserrorcode)
+      | kblink\.(?:linetag | sercode | build | os | product | version))
+  | {_LINK}\.(?:code | src\.(?:file | func | tag) | fields\.(?:\$module | code))
+    """,
+    re.VERBOSE,
+)
+_SENTENCE: Final = re.compile(
+    rf"""
+    operation | errorcause | context\.(?:title | result)
+  | {_ERROR}\.(?:reason | message | debug\.msg | context\.(?:cause|effect)str) | {_LINK}\.text
+  | result\.payload\.unresolveditemswarning\.message
+    """,
+    re.VERBOSE,
+)
+# whoever is called so, the words tell nothing
+_WORDS: Final = frozenset({
+    *KNOWN_TYPES, *STATES, *RESULT_CODES, "backup", "policy.protection.total", "machine", "MAILBOX",
+    "DRIVE", "SITE", "Common", "Licensing", "Access", "PolicyManager", "VaultManager",
+    "environment", "InternalError", "default", "Windows", "Linux", "cloud",
 })  # fmt: skip
-_SENTENCES: Final = frozenset({
-    "title", "text", "msg", "message", "reason", "result", "causestr", "effectstr", "errorcause",
-    "operation",
+# what stands here names somebody, even if a word of the service reads the same
+_NAMING: Final = frozenset({"tenant", "resource", "policy", "executor", "issuer", "startedByUser"})
+# keys that code of ours looks up, and that the service's own objects are made of
+_KEYS: Final = frozenset({
+    "_src", "suberror", "fields", "types", "src", "text", "file", "func", "tag", "line", "kbLink",
+    "$module", "UserName", "account", "argument", "Persistent", "Sources", "_runtime",
+    *(key for name in PATHS for key in path_of(name)),
+    *(key for column in CORE for key in path_of(column.name)),
 })  # fmt: skip
 # numbers that are ids of tenants
 _TENANTS: Final = frozenset({"ownerid", "tenantid", "tenantname", "account", "accountid"})
@@ -71,6 +102,15 @@ def masked(df: pd.DataFrame, key: str | bytes | None = None) -> pd.DataFrame:
     pandas.DataFrame
         With the same rows, columns and types, and of the notes only what is harmless. Types,
         states, results, error codes, times, counts and the numbers of activities and tasks stay.
+
+    Notes
+    -----
+    Not recognised, so look for it before you share the file: a name that stands only in a
+    sentence, without quotes, and reads like any other word; one that is spelled otherwise or is
+    part of a longer word there; one that stands only where the service has its own words, such as
+    an error code, or only as a key of letters and digits; one of one or two characters in a
+    sentence or key; one that reads like a time, or like a known type, state or result. Numbers
+    other than ids of tenants stay.
 
     Raises
     ------
@@ -117,30 +157,36 @@ class _Mask:
             for value in values
             for leaf in _leaves(path_of(name), value)
         ]
-        harmless = {text for path, text in leaves if _rule(path) == "stays"}
-        self.types = {*KNOWN_TYPES, *(text.upper() for text in harmless if GUID.fullmatch(text))}
-        self.harmless = harmless | set(KNOWN_TYPES.values())
-        self.names = {
-            text
-            for path, text in leaves
-            if _rule(path) == "whole" and len(text) > 2 and not _is_time(text)
-        } - self.harmless
-        self.by_word = _by_rarest_word(self.names)
+        kinds = (t.upper() for path, t in leaves if path == ("type",) and GUID.fullmatch(t))
+        self.types = {*KNOWN_TYPES, *kinds}
+        self.harmless = {text for path, text in leaves if _rule(path) == "stays"}
+        whole = [(path, text) for path, text in leaves if _rule(path) == "whole"]
+        names = {text: _names_somebody(path, text) for path, text in sorted(whole, key=_certainty)}
+        names = {name: sure for name, sure in names.items() if len(name) > 2 and not _is_time(name)}
+        self.by_word = _by_rarest_word(
+            {name for name, sure in names.items() if sure or name not in _WORDS}
+        )
+        self.sure = _by_rarest_word({name for name, sure in names.items() if sure})
 
     def column(self, name: str) -> str:
         """Give the name of a column; keys of the service's own stay."""
         return name if name in _COLUMNS else name_of(map(self.key, path_of(name)))
 
     def key(self, key: str) -> str:
-        """Mask a key of a JSON object, which is harmless unless it looks like anything else."""
-        if key in self.names and not key.isidentifier():
-            return self.whole(key)
-        return key if re.fullmatch(r"[\w$ -]*", key) and not GUID.search(key) else self.text(key)
+        """Mask a key of a JSON object that holds a name, or that the service would not write."""
+        if key in _KEYS:
+            return key
+        usual = re.fullmatch(r"[\w$-]*", key, re.ASCII) and not GUID.search(key)
+        # the words of acmeServer01 are those of acme_Server_01
+        apart = re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Za-z])(?=\d)", "_", key)
+        known = _names_in(key, self.by_word) or _names_in(apart, self.by_word)
+        return key if usual and not known else self.whole(key)
 
     def value(self, path: Path, value: Any) -> Any:  # noqa: ANN401 - a JSON value
         """Mask a value, and all below it."""
         if isinstance(value, dict):
-            return {self.key(key): self.value((*path, key), one) for key, one in value.items()}
+            key = self.column if path == (REST,) else self.key
+            return {key(name): self.value(_below(path, name), one) for name, one in value.items()}
         if isinstance(value, list):
             return [self.value(path, one) for one in value]
         if isinstance(value, str):
@@ -155,20 +201,18 @@ class _Mask:
         if below is not None:
             return _to_json(self.value(path, below))
         rule = _rule(path)
-        if rule == "stays" or (rule == "sentence" and text in self.harmless):
-            return text
+        if rule == "stays":
+            return self._word(path, text)
         if rule == "sentence":
-            return self.text(text)
+            known = path == ("operation",) and text in KNOWN_TYPES.values()
+            return text if known or self._is_harmless(text) else self.text(text)
         if rule == "locator":
             return "/".join(map(self.whole, text.split("/")))
-        if rule == "signature":
-            head, colon, cause = text.partition(": ")
-            return f"{head}{colon}{self.text(cause)}"
-        return self.whole(text)
+        return self._signature(text) if rule == "signature" else self.whole(text)
 
     def text(self, text: str) -> str:
         """Mask what is particular in a sentence."""
-        text = self._without_names(text)
+        text = self._without(text, self.by_word)
         text = GUID.sub(lambda found: self.whole(found[0]), text)
         text = PARTICULAR.sub(self._particular, text)
         return _LOOSE.sub(lambda found: self.whole(found[0]), text)
@@ -200,28 +244,38 @@ class _Mask:
         harmless = kind == "n" and not re.search(r"[^\W\d_]", text)
         return text if stays or harmless else self.whole(text)
 
-    def _quoted(self, text: str) -> str:
-        return text if text in self.harmless or not text.strip("… ") else self.whole(text)
+    def _signature(self, text: str) -> str:
+        """Mask domain and code as words of the service, and the cause as a sentence."""
+        head, colon, cause = text.partition(": ")
+        words = head.split("/")
+        if not {*words} <= {*self.harmless, "error"}:
+            return self.text(text)
+        masks = [self._word(("result", "error", "code"), word) for word in words]
+        return f"{'/'.join(masks)}{colon}{self.text(cause)}"
 
-    def _without_names(self, text: str) -> str:
-        folded = text.casefold()
-        known = {
-            name
-            for word in set(_WORD.findall(folded))
-            for name in self.by_word.get(word, ())
-            if name.casefold() in folded
-        }
+    def _quoted(self, text: str) -> str:
+        return text if self._is_harmless(text) or not text.strip("… ") else self.whole(text)
+
+    def _is_harmless(self, text: str) -> bool:
+        return text in self.harmless and not _names_in(text, self.by_word)
+
+    def _word(self, path: Path, text: str) -> str:
+        """Mask names of people and machines in a word of the service."""
+        is_number = text.isdigit() and _plain(path).endswith("string")
+        stays = text in _WORDS or is_number or (path == ("type",) and GUID.fullmatch(text))
+        return text if stays else self._without(text, self.sure)
+
+    def _without(self, text: str, by_word: dict[str, list[str]]) -> str:
+        """Replace the names that stand in a text."""
+        known = _names_in(text, by_word)
         if not known:
             return text
-        pattern = "|".join(map(_bounded, sorted(known, key=lambda name: (-len(name), name))))
         same = {name.casefold(): name for name in sorted(known)}
-        return re.sub(
-            pattern,
+        return _any_of(frozenset(known)).sub(
             lambda found: self.whole(
                 found[0] if found[0] in known else same.get(found[0].casefold(), found[0])
             ),
             text,
-            flags=re.IGNORECASE,
         )
 
 
@@ -232,15 +286,31 @@ def _plain(path: Path) -> str:
     return path[-1].replace("_", "").lower()
 
 
+@lru_cache(maxsize=10_000)
 def _rule(path: Path) -> _Rule:
-    last = _plain(path)
-    if last in _STAYS or ".".join(path[-2:]) in _STAYS or path[-2:-1] == ("types",):
-        return "stays"
-    if last == "locator":
-        return "locator"
     if path == ("error_signature",):
         return "signature"
-    return "sentence" if last in _SENTENCES else "whole"
+    # a key with a dot must not read as two
+    known = ".".join(key.replace(".", " ").replace("_", "").lower() for key in path)
+    if _STAYS.fullmatch(known):
+        return "stays"
+    if known == "tenant.locator":
+        return "locator"
+    return "sentence" if _SENTENCE.fullmatch(known) else "whole"
+
+
+def _names_somebody(path: Path, text: str) -> bool:
+    """Tell whether a text is a name for certain: by its place, or since no code has blanks."""
+    return path[0] in _NAMING or _plain(path).endswith(("name", "user", "account")) or " " in text
+
+
+def _certainty(leaf: tuple[Path, str]) -> bool:
+    return _names_somebody(*leaf)
+
+
+def _below(path: Path, key: str) -> Path:
+    """Give the path of a key of an object; that of rare paths has names of columns as keys."""
+    return path_of(key) if path == (REST,) else (*path, key)
 
 
 def _is_time(text: str) -> bool:
@@ -250,7 +320,9 @@ def _is_time(text: str) -> bool:
 def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, str]]:  # noqa: ANN401
     """Give all texts at or below a path, with their paths."""
     if isinstance(value, dict):
-        yield from chain.from_iterable(_leaves((*path, key), one) for key, one in value.items())
+        yield from chain.from_iterable(
+            _leaves(_below(path, key), one) for key, one in value.items()
+        )
     elif isinstance(value, list):
         yield from chain.from_iterable(_leaves(path, one) for one in value)
     elif isinstance(value, str):
@@ -281,6 +353,24 @@ def _by_rarest_word(names: set[str]) -> dict[str, list[str]]:
         if held:
             found.setdefault(min(held, key=lambda word: (count[word], word)), []).append(name)
     return found
+
+
+def _names_in(text: str, by_word: dict[str, list[str]]) -> set[str]:
+    """Find the names that stand in a text, in upper or lower case, and not within a word."""
+    folded = text.casefold()
+    known = {
+        name
+        for word in set(_WORD.findall(folded))
+        for name in by_word.get(word, ())
+        if name.casefold() in folded
+    }
+    return known if known and _any_of(frozenset(known)).search(text) else set()
+
+
+@lru_cache(maxsize=1_000)
+def _any_of(names: frozenset[str]) -> re.Pattern[str]:
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    return re.compile("|".join(map(_bounded, longest_first)), re.IGNORECASE)
 
 
 def _bounded(name: str) -> str:

@@ -7,6 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 import activitykit as ak
 from activitykit.cli.group import cli
@@ -113,7 +115,7 @@ def test_files_with_the_same_key_belong_together(tmp_path):
     """The same key gives the same bytes and names, also from a part; any other key others."""
     df = ak.flatten(SAMPLE)
     paths = [
-        ak.write_snapshot(df, tmp_path / f"{n}", mask=key)
+        ak.write_snapshot(df, tmp_path / f"{n}.parquet", mask=key)
         for n, key in enumerate((KEY, KEY, KEY + "2", True, True))
     ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -168,10 +170,10 @@ def test_what_cannot_be_masked_is_refused(tmp_path):
     """A short key is no secret; a column of unknown things might tell anything."""
     df = ak.flatten(SAMPLE)
     with pytest.raises(ak.ConfigError, match="16 characters"):
-        ak.write_snapshot(df, tmp_path / "a", mask="short")
+        ak.write_snapshot(df, tmp_path / "a.parquet", mask="short")
     for odd in ([b"WIN"] * 2, [["WIN"]] * 2):
         with pytest.raises(ak.SnapshotError, match="odd"):
-            ak.write_snapshot(df.assign(odd=odd), tmp_path / "a", mask=KEY)
+            ak.write_snapshot(df.assign(odd=odd), tmp_path / "a.parquet", mask=KEY)
     assert not list(tmp_path.iterdir())
 
 
@@ -182,17 +184,115 @@ def test_categories_and_empty_frames_are_masked():
     assert masked(df.head(0), KEY).columns.tolist()[:3] == df.columns.tolist()[:3]
 
 
+CHAIN = "result.error.context._src.suberror.suberror.suberror.suberror"
+TOLD = [
+    "context.title", "context.Result", "result.error.reason", "result.error.domain",
+    "result.error.code", "result.error.debug.msg", "result.error.context.cause_str",
+    "result.error.context.$module", f"{CHAIN}.text", f"{CHAIN}.src.file", f"{CHAIN}.fields.$module",
+    "result.error.kbLink.product", "type", "state", "result.code", "resource.type", "policy.type",
+    "queue", "priority", "context.phase", "context.ExecutionQueue", "operation", "error_signature",
+]  # fmt: skip
+AMBIGUOUS = [
+    "context.Domain", "context.Kind", "context.os", "context.Queue", "context.version",
+    "context.product", "context.code", "context.state", "context.text", "context.message",
+    "context.types.x", "context.src.file", "context.result.error.domain", "result.payload.domain",
+    "result.error.context.domain", "context._src.text", "argument.operation", "domain", "os",
+]  # fmt: skip
+
+
+def nested(path, value):
+    """Put a value under a path of keys."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def told_of(name, *others):
+    """Give the file's text for a masked frame with a machine of a name, and other objects."""
+    machine = {"id": 1, "resource": {"name": name}}
+    items = [machine, *({"id": n, **other} for n, other in enumerate(others, 2))]
+    df = masked(ak.flatten(items), KEY)
+    return "\n".join([*df.columns, df.to_csv(), json.dumps(ak.unflatten(df), ensure_ascii=False)])
+
+
+@pytest.mark.parametrize("name", ["Alice Smith", "acmeserver", "Säge.lan", "a+b\\c"])
+@pytest.mark.parametrize("path", [*TOLD, *AMBIGUOUS])
+def test_a_name_is_masked_wherever_it_stands(path, name):
+    """The name of a machine is nowhere: in words of the service, sentences, lists, JSON text."""
+    whole, within = nested(path, name), nested(path, f"Backup (by {name.upper()}) failed")
+    text = nested(path, json.dumps({"kind": [name], "code": {name: name}}))
+    found = told_of(name, whole, within, text, nested(path, [{"type": name}, name]))
+    assert name.casefold() not in found.replace("\\\\", "\\").casefold()
+
+
+@pytest.mark.parametrize("path", AMBIGUOUS)
+def test_only_the_place_makes_a_word_of_the_service(path):
+    """A key that reads like one of the service's, elsewhere, has its text masked as a whole."""
+    assert "Smith" not in told_of("web", nested(path, "Smith"), nested(path, ["Smith"]))
+
+
+@pytest.mark.parametrize(
+    "key", ["acmeserver", "acmeserver_1", "acmeServer", "on-acmeserver", "a b"]
+)
+def test_keys_with_names_are_masked(key):
+    """A key that holds a name is masked, in names of columns and within JSON, and stays one key."""
+    found = told_of(
+        "acmeserver" if key != "acmeServer" else "acme", {"context": {"status": {key: 1}}},
+        {"context": {"list": [{key: 2}], "text": json.dumps({"deep": {key: 3}})}},
+    )  # fmt: skip
+    assert key not in found
+    assert "context.status.name-" in found
+
+
+def test_names_that_differ_in_case_only_stay_two_columns():
+    """No two keys become one, which would lose a value."""
+    status = {"acme": 1, "ACME": 2, "Acme": 3}
+    df = masked(ak.flatten([{"id": 1, "tenant": {"name": "acme"}, "context": status}]), KEY)
+    assert df.columns.is_unique
+    assert sorted(df.filter(like="context.name-").iloc[0]) == [1, 2, 3]
+
+
+def test_words_of_the_service_stay_though_somebody_is_called_so():
+    """A plan called backup changes no type, state, result or error; in a sentence it is masked."""
+    words = {
+        "type": "Download", "state": "completed", "policy": {"type": "backup"},
+        "result": {"code": "error", "error": {"domain": "Common", "code": "InternalError"}},
+    }  # fmt: skip
+    names = ["backup", "Download", "completed", "error", "Common", "InternalError", "context"]
+    items = [{"id": n, "resource": {"name": name}} for n, name in enumerate(names)]
+    df = ak.flatten([*items, {"id": 99, **words, "context": {"title": "Running 'backup'"}}])
+    found = masked(df, KEY)
+    stays = ["type", "state", "policy.type", "result.code", "result.error.domain", "operation",
+             "result.error.code", "error_signature"]  # fmt: skip
+    pd.testing.assert_frame_equal(found[stays], df[stays])
+    assert "backup" not in found["context.title"].iloc[-1]
+
+
+@given(st.text("abcxyz ÄSÉ-._\\/'\"{[+$(", min_size=3, max_size=12), st.sampled_from(TOLD))
+@example("İstanbul-7", "context.title")
+@settings(max_examples=60, deadline=None)
+def test_any_name_is_masked(name, path):
+    """Whatever a machine is called, the name between blanks is in no sentence or word."""
+    assume(
+        name.strip() == name and re.search(r"[^\W_]{2}", name) and name not in "backup failed on"
+    )
+    items = [{"id": 1, "resource": {"name": name}}, {"id": 2, **nested(path, f"on {name} !")}]
+    found = masked(ak.flatten(items), KEY)
+    cells = [str(cell) for cell in found.to_numpy().ravel()]
+    assert not [cell for cell in cells if f" {name} " in f" {cell} "]
+
+
 def test_the_command_takes_the_key_from_the_environment(tmp_path, monkeypatch):
     """Two runs with ACTIVITYKIT_MASK_KEY give the same file, and nothing shows the key."""
     source = tmp_path / "a.ndjson"
     source.write_text("\n".join(map(json.dumps, SAMPLE)), encoding="utf-8")
     outputs = []
     monkeypatch.setenv("ACTIVITYKIT_MASK_KEY", KEY)
-    for name in ("1", "2"):
+    for name in ("1.parquet", "2.parquet"):
         args = ["snapshot", "--mask", str(tmp_path / name), str(source)]
         outputs.append(CliRunner().invoke(cli, args, catch_exceptions=False).output)
-    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
-    assert "DemoCustomer2" not in content(tmp_path / "1")
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+    assert "DemoCustomer2" not in content(tmp_path / "1.parquet")
     assert KEY not in "".join(outputs)
     monkeypatch.delenv("ACTIVITYKIT_MASK_KEY")
     said = CliRunner().invoke(cli, args, catch_exceptions=False).output
