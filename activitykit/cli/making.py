@@ -67,9 +67,13 @@ def make_again(manifest: Path, source: str, target: Path, *, whole: bool) -> Ite
             " numbers may be worked out in another way",
             err=True,
         )
-    kept = ak.Archive(source) if is_archive(source) else _load_file(source, whole=whole)
+    where = arguments_of(told)["where"]
+    if is_archive(source):
+        kept: pd.DataFrame | ak.Archive = ak.Archive(source)
+    else:
+        kept = _load_file(source, whole=whole or needed_columns(where) is None)
     df = gather_again(kept, told, whole=whole)
-    yield Made(df, arguments_of(told)["where"], rebuild_report(df, told), target)
+    yield Made(df, where, rebuild_report(df, told), target)
 
 
 def _read(
