@@ -285,7 +285,15 @@ def test_each_format_carries_its_manifest(told, tmp_path):
     wanted = {**told.manifest, "arguments": {**told.manifest["arguments"], "title": wild}}
     report = dataclasses.replace(told, manifest=wanted, title=wild)
     for form in ("html", "md", "json"):
-        assert read_manifest(save_report(report, tmp_path / f"r.{form}", form)) == wanted
+        for name in (f"r.{form}", "r.txt", "r.markdown"):
+            assert read_manifest(save_report(report, tmp_path / name, form)) == wanted
+
+
+def test_a_selection_by_other_columns_is_made_again(command, snapshot, tmp_path):
+    """A report selected by what a report does not show is made again from a snapshot."""
+    assert command(snapshot, "-o", "a.json", "--text", "backup")[0] == 0
+    assert command(snapshot, "--from-manifest", "a.json", "-o", "b.json") == (0, "b.json\n", "")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
 
 
 def test_a_file_makes_its_report_again(command, snapshot, items, tmp_path):

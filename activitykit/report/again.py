@@ -17,16 +17,14 @@ from activitykit.report.content import Report
 from activitykit.report.sources import Archived, gather
 from activitykit.schema import ATTRS
 
-_EMBEDDED: Final = {
-    ".html": re.compile(r'<pre id="manifest-json">(.*?)</pre>', re.DOTALL),
-    ".md": re.compile(r"^```json\n(.*)\n```\n\Z", re.DOTALL | re.MULTILINE),
-}
+_IN_HTML: Final = re.compile(r'<pre id="manifest-json">(.*?)</pre>', re.DOTALL)
+_IN_MARKDOWN: Final = re.compile(r"^```json\n(.*)\n```\n\Z", re.DOTALL | re.MULTILINE)
 # what must come out the same, or the data is not that of the report
 _DATA: Final = ("rows", "content_hash", "period")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest out of a report: .html, .md or .json.
+    """Read the manifest out of a report in HTML, Markdown or JSON, whatever its name ends in.
 
     Raises
     ------
@@ -35,12 +33,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        suffix = path.suffix.lower()
-        if suffix == ".json":
-            found = json.loads(text)["manifest"]
-        else:
-            [embedded] = _EMBEDDED[suffix].findall(text)
-            found = json.loads(html.unescape(embedded) if suffix == ".html" else embedded)
+        found = _embedded(text)
         if not {"arguments", "data", *_DATA} <= found.keys():
             raise ValueError("it is of another kind")  # noqa: TRY301 - told like the other misreadings
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -50,6 +43,17 @@ def read_manifest(path: Path) -> dict[str, Any]:
         ) from error
     manifest: dict[str, Any] = found
     return manifest
+
+
+def _embedded(text: str) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Take the manifest out of a text; how it begins says the format, for its name may be any."""
+    if text.startswith("{"):
+        return json.loads(text)["manifest"]
+    page = text.lower().startswith("<!doctype html>")
+    found = (_IN_HTML if page else _IN_MARKDOWN).findall(text)
+    if len(found) != 1:
+        raise ValueError("there is none in it")
+    return json.loads(html.unescape(found[0]) if page else found[0])
 
 
 def gather_again(
