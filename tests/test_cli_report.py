@@ -155,7 +155,9 @@ def test_since_last_goes_on_where_the_last_ended(command, items, tmp_path):
     assert "No report of this kind in . yet: this one covers 7d." in command(*words)[2]
     first = json.loads((tmp_path / "r.json").read_text("utf-8"))["period"]
     code, _, error = command(*words)
-    assert (code, "load newer activities" in error) == (1, True)
+    assert (code, "nothing new since the last report (2026-" in error) == (1, True)
+    code, _, error = command(*words, "--fail-on", "act,silent")
+    assert (code, error.endswith("has the sync run? silent\n")) == (10, True)
     ak.write_snapshot(ak.flatten(items), tmp_path / "a.parquet")
     assert command(*words) == (0, "r.json\n", "")
     second = json.loads((tmp_path / "r.json").read_text("utf-8"))["period"]
@@ -168,6 +170,8 @@ def test_each_kind_of_report_has_its_own_last(command, snapshot, tmp_path):
     for words in ([], ["--result", "error"], ["--per", "tenant"], ["--profile", "customer"], []):
         assert command(snapshot, "--since", "last", "-o", "r.json", *words)[0] == 0
     assert len(list(tmp_path.glob(".activitykit-last-*.json"))) == 4
+    assert command(snapshot, "--since", "last", "-o", "r.md")[0] == 0
+    assert len(list(tmp_path.glob(".activitykit-last-*.json"))) == 5
 
 
 @pytest.mark.usefixtures("quick")
@@ -329,6 +333,12 @@ def test_wrong_usage_is_exit_code_2(command, snapshot, tmp_path, words):
     (tmp_path / "r.html").touch()
     assert command(snapshot, *words)[0] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_mail_without_a_sender_says_which_option_to_set(command, snapshot):
+    """The way out is named."""
+    code, _, error = command(snapshot, "--email-to", "a@example.com")
+    assert (code, "set --email-from" in error) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Write reports, on a schedule as well: one or one per tenant, into files and by mail."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -15,7 +16,7 @@ from activitykit.cli.making import Made, make, make_again
 from activitykit.cli.options import log_requests, selected, source_argument, usage, verbose_option
 from activitykit.filters import ENDED_SINCE
 from activitykit.report.content import Profile
-from activitykit.report.period import PeriodText
+from activitykit.report.period import NothingYetError, PeriodText
 from activitykit.report.spreadsheet import write_csv
 from activitykit.report.summary import summary_html, summary_text
 from activitykit.report.write import Format, read_format, save_report
@@ -121,7 +122,8 @@ def report(
     log_requests(verbose)
     target = out or Path(f"report.{form or 'html'}")
     kind, sender = read_format(target, form), _sender(email_to, email_from)
-    what = {"profile": profile, "selection": repr(where), "per": per or "", "source": source or ""}
+    what = {"profile": profile, "selection": repr(where), "per": per or "", "source": source or "",
+            "format": kind}  # fmt: skip
     if manifest is not None:
         _check_again(context, manifest, source, target)
         found = list(make_again(manifest, source or "", target, whole=attach))
@@ -131,7 +133,8 @@ def report(
             "profile": profile, "where": None if where == ak.Filter() else where, "tz": tz,
             "targets": targets, "as_of": None, "title": title,
         }  # fmt: skip
-        found = list(make(source, asked, target, per=per, whole=attach, verbose=verbose))
+        with _news(context, since, asked["period"], fail_on):
+            found = list(make(source, asked, target, per=per, whole=attach, verbose=verbose))
     for one in found:
         click.echo(save_report(one.report, one.path, kind))
         if attach:
@@ -177,6 +180,24 @@ def _period(
     return last, end
 
 
+@contextmanager
+def _news(
+    context: click.Context, since: str | None, period: PeriodText, fail_on: Sequence[str]
+) -> Iterator[None]:
+    """Say it plainly when nothing is known of the time since the last report."""
+    try:
+        yield
+    except NothingYetError as error:
+        if since != _LAST:
+            raise
+        told = f"nothing new since the last report ({period[0]}): has the sync run?"
+        holding = [name for name in fail_on if name in {"incomplete", "silent"}]
+        if not holding:
+            raise ak.ConfigError(told) from error
+        click.echo(f"{told} {', '.join(holding)}", err=True)
+        context.exit(TO_ACT_ON)
+
+
 def _attach(made: Made) -> None:
     """Write the activities of the period beside the report, and say how many there are."""
     since, until = made.report.period[:2]
@@ -197,6 +218,8 @@ def _sender(recipients: Sequence[str], given: str | None) -> str:
             raise click.UsageError("--email-from needs --email-to")
         return ""
     sender = given or os.environ.get(f"{mail.PREFIX}USER", "")
+    if not sender:
+        raise click.UsageError("--email-to needs a sender: set --email-from")
     with usage():
         for address in (sender, *recipients):
             mail.read_address(address)

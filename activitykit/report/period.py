@@ -11,6 +11,10 @@ from activitykit.moments import Moment, is_span, to_timestamp
 PeriodText = str | tuple[Moment, Moment]
 
 
+class NothingYetError(ConfigError):
+    """The period begins where the data ends, or later."""
+
+
 class Period(NamedTuple):
     """A half-open span [since, until) of starting times, in UTC, with words for a sentence."""
 
@@ -53,7 +57,7 @@ def read_period(period: PeriodText, as_of: pd.Timestamp, zone: ZoneInfo) -> tupl
     since, until = _edges(period, as_of)
     # a span that is empty is wrong, and a time that nothing is known after may only be early
     if since >= as_of and not is_span(period):
-        raise ConfigError(
+        raise NothingYetError(
             f"the period begins at {since}, and the data ends at {as_of}: choose an earlier"
             " period or load newer activities"
         )
