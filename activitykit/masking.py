@@ -103,21 +103,24 @@ def masked(df: pd.DataFrame, key: str | bytes | None = None) -> pd.DataFrame:
         With the same rows, columns and types, and of the notes only what is harmless. Types,
         states, results, error codes, times, counts and the numbers of activities and tasks stay.
 
-    Notes
-    -----
-    Not recognised, so look for it before you share the file: a name that stands only in a
-    sentence, without quotes, and reads like any other word; one that is spelled otherwise or is
-    part of a longer word there; one that stands only where the service has its own words, such as
-    an error code, or only as a key of letters and digits; one of one or two characters in a
-    sentence or key; one that reads like a time, or like a known type, state or result. Numbers
-    other than ids of tenants stay.
-
     Raises
     ------
     ConfigError
         When the key is too short to be a secret.
     SnapshotError
         When a column holds neither text nor numbers nor times.
+
+    Notes
+    -----
+    Not recognised, so look at the texts before you share them:
+
+    - a name in a sentence, without quotes, that stands alone nowhere else, or is spelled otherwise
+      or part of a longer word there;
+    - a name that stands only where the service has words of its own, such as an error code (one
+      without blanks also if it is under unknown keys, too), or only as a key of plain letters;
+    - names of one or two characters in sentences and keys;
+    - names that read like a time, or like a known type, state or result;
+    - numbers that are no ids of tenants.
 
     Examples
     --------

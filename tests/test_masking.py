@@ -244,6 +244,19 @@ def test_keys_with_names_are_masked(key):
     assert "context.status.name-" in found
 
 
+def test_rare_paths_are_masked_like_columns():
+    """In the column of rare paths, keys are names of columns, and texts go by these."""
+    rest = {"context.acmeserver": "x", "context.phase": "copy", "context.title": "On acmeserver"}
+    df = ak.flatten([{"id": 1, "resource": {"name": "acmeserver"}}])
+    df.attrs[ATTRS] |= {"json_columns": ["context_rest"]}
+    found = masked(df.assign(context_rest=json.dumps(rest)), KEY)
+    name = found.loc[0, "resource.name"]
+    keys = [f"context.{name}", "context.phase", "context.title"]
+    read = json.loads(found.loc[0, "context_rest"])
+    assert list(read) == keys
+    assert [read[key] for key in keys[1:]] == ["copy", f"On {name}"]
+
+
 def test_names_that_differ_in_case_only_stay_two_columns():
     """No two keys become one, which would lose a value."""
     status = {"acme": 1, "ACME": 2, "Acme": 3}
