@@ -84,3 +84,24 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     yield disk
     for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    """Start a local Spark session, and stop it in the end."""
+    if not shutil.which("java"):
+        pytest.skip("Spark needs Java: install a JRE, such as Debian's default-jre-headless")
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.session.timeZone": "America/New_York",
+        # for speed: the frames are tiny
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.adaptive.enabled": "false",
+    }
+    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()

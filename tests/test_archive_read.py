@@ -1,7 +1,6 @@
 """Reading the archive: the rows of a filter, of any state, through any engine; and its care."""
 
 import json
-import shutil
 
 import duckdb
 import pandas as pd
@@ -180,27 +179,6 @@ def test_an_interval_leaves_files_unopened(tmp_path, items):
     wanted = {item["id"] for item in items if where.matches(item)}
     assert wanted
     assert set(archive.read(where)["id"]) == wanted
-
-
-@pytest.fixture(scope="module")
-def spark():
-    """Start a local Spark session, and stop it in the end."""
-    if not shutil.which("java"):
-        pytest.skip("Spark needs Java: install a JRE, such as Debian's default-jre-headless")
-    from pyspark.sql import SparkSession
-
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.sql.session.timeZone": "America/New_York",
-        # for speed: the frames are tiny
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.adaptive.enabled": "false",
-    }
-    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    yield session
-    session.stop()
 
 
 @pytest.mark.spark

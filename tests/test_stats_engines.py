@@ -1,7 +1,5 @@
 """The same numbers on pandas, Polars, DuckDB and Spark, and the same answers to bad input."""
 
-import shutil
-
 import duckdb
 import numpy as np
 import pandas as pd
@@ -47,24 +45,9 @@ def table(micro):
 
 
 @pytest.fixture(scope="module")
-def spark_frame(table):
-    """The same in a local Spark session, which is stopped in the end."""
-    if not shutil.which("java"):
-        pytest.skip("Spark needs Java: install a JRE, such as Debian's default-jre-headless")
-    from pyspark.sql import SparkSession
-
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.sql.session.timeZone": "America/New_York",
-        # for speed: the frames are tiny
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.adaptive.enabled": "false",
-    }
-    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    yield session.createDataFrame(table).repartition(1).cache()
-    session.stop()
+def spark_frame(spark, table):
+    """The same in a local Spark session."""
+    return spark.createDataFrame(table).repartition(1).cache()
 
 
 def check(got, want):

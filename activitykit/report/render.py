@@ -3,16 +3,13 @@
 import json
 import re
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from activitykit import stats
-from activitykit.errors import ConfigError
 from activitykit.filters import Filter
 from activitykit.moments import Moment
-from activitykit.palette import COLOUR, MARK
 from activitykit.report.build import build_report
 from activitykit.report.cells import cell_text, missing, moment_text
 from activitykit.report.content import STRIP, Kind, Profile, Report
@@ -20,6 +17,7 @@ from activitykit.report.figures import svg
 from activitykit.report.period import PeriodText
 from activitykit.report.sources import Archived, gather
 from activitykit.report.targets import Targets
+from activitykit.report.templates import new_environment, text_of
 from activitykit.wording import short
 
 if TYPE_CHECKING:
@@ -161,15 +159,9 @@ def _strip_words(outcomes: list[str]) -> str:
 
 @cache
 def _template() -> "Template":
-    try:
-        from jinja2 import Environment, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise ConfigError("the report needs jinja2: pip install 'activitykit[report]'") from error
-    here = files("activitykit.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = new_environment()
+    from markupsafe import Markup
+
     environment.filters |= {
         "cell": cell_text,
         "raw": raw,
@@ -178,7 +170,7 @@ def _template() -> "Template":
         "name": _name,
     }
     environment.globals |= {
-        "COLOUR": COLOUR, "MARK": MARK, "STRIP": STRIP,
-        "css": Markup((here / "report.css").read_text("utf-8")),  # noqa: S704 - our own file
+        "STRIP": STRIP,
+        "css": Markup(text_of("report.css")),  # noqa: S704 - our own file
     }  # fmt: skip
-    return environment.from_string((here / "report.html.jinja").read_text("utf-8"))
+    return environment.from_string(text_of("report.html.jinja"))

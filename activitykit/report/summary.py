@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
-from importlib.resources import files
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
-from activitykit.errors import ConfigError
-from activitykit.palette import COLOUR, MARK
+from activitykit.palette import MARK
 from activitykit.report.cells import NOTHING, cell_text
 from activitykit.report.content import Cells, Report, Section, Table
+from activitykit.report.templates import new_environment, text_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -100,13 +99,4 @@ def _underlined(text: str, sign: str) -> str:
 
 @cache
 def _template() -> "Template":
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError as error:
-        raise ConfigError("the report needs jinja2: pip install 'activitykit[report]'") from error
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals |= {"COLOUR": COLOUR, "MARK": MARK}
-    here = files("activitykit.report")
-    return environment.from_string((here / "summary.html.jinja").read_text("utf-8"))
+    return new_environment().from_string(text_of("summary.html.jinja"))

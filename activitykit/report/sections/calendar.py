@@ -10,7 +10,7 @@ from activitykit.report.content import Column, Figure, Section, Table
 from activitykit.report.period import day_starts
 from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row
-from activitykit.report.sections.runs import keyed, outcomes
+from activitykit.report.sections.runs import finished, keyed, outcomes
 from activitykit.wording import counted
 
 SHOWN: Final = 50
@@ -45,9 +45,9 @@ def _cells(scope: Scope, runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame
     runs = keyed(runs)
     number = runs.groupby(_KEY, dropna=False, sort=False, observed=True).ngroup()
     place = starts.searchsorted(runs["startedAt"], side="right") - 1
-    finished = ((runs["state"] == "completed") & runs["result.code"].notna()).to_numpy()
+    done = finished(runs).to_numpy()
     outcome = outcomes(runs, scope.policy).to_numpy()
-    flags = {f"n_{word}": finished & (outcome == word) for word in
+    flags = {f"n_{word}": done & (outcome == word) for word in
              ("failed", "success", "cancelled", "unknown")}  # fmt: skip
     counts = pd.DataFrame({"number": number.to_numpy(), "day": place, "n": 1, **flags})
     counts = counts.groupby(["number", "day"]).sum()

@@ -28,6 +28,11 @@ def keyed(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def finished(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Tell which rows are completed and have a result, as `stats` counts them finished."""
+    return (rows["state"] == "completed") & rows["result.code"].notna()
+
+
 def finished_runs(scope: Scope) -> pd.DataFrame:
     """Give the runs that finished by the end of the period, in the order of their ends.
 
@@ -35,7 +40,7 @@ def finished_runs(scope: Scope) -> pd.DataFrame:
     resource, plan and type.
     """
     rows = scope.runs
-    done = rows.loc[(rows["state"] == "completed") & rows["result.code"].notna(), _NEEDED]
+    done = rows.loc[finished(rows), _NEEDED]
     at = done["completedAt"].fillna(done["updatedAt"])
     runs = keyed(done.assign(at=at)[at <= scope.end])
     series = runs.groupby([*PAIR, "type"], dropna=False, sort=False, observed=True).ngroup()

@@ -11,7 +11,7 @@ from activitykit.report.period import day_starts
 from activitykit.report.scope import Scope
 from activitykit.report.sections.compare import Row, cap_text, rate_cells
 from activitykit.report.sections.freshness import Ages
-from activitykit.report.sections.runs import outcomes
+from activitykit.report.sections.runs import finished, outcomes
 
 SHOWN: Final = 15
 _TENANT: Final = ["tenant.name", "tenant.id"]
@@ -99,7 +99,7 @@ def _failed_by_day(scope: Scope, wanted: "pd.Series[str]") -> dict[Any, list[int
     """Count the failed runs of each tenant by the time that they started, None without data."""
     starts = day_starts(scope.period, scope.tz, scope.freq)
     runs = scope.runs_now[scope.runs_now["tenant.id"].isin(wanted)]
-    done = runs[(runs["state"] == "completed") & runs["result.code"].notna()]
+    done = runs[finished(runs)]
     failed = done[outcomes(done, scope.policy) == "failed"]
     place = starts.searchsorted(failed["startedAt"], side="right") - 1
     counts = failed.groupby(["tenant.id", place]).size()
